@@ -1,9 +1,53 @@
 //! Portcullis's decision: a policy and a request in, a [`Decision`] out.
 //!
 //! The crate knows no host, no clock, no file and no randomness: the caller hands in the request, the
-//! time and the buckets, and carries out the [`Effects`].
+//! time and the buckets, and carries out the [`Effects`]. The order of checks is in `decide.rs`.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        reason = "a test may stop at the first surprise"
+    )
+)]
+
+mod address;
+mod audit;
+mod authn;
+mod authz;
+mod caller;
 pub mod config;
+mod decide;
+mod decision;
+mod effects;
+mod explain;
+mod headers;
+mod host;
+mod json;
+mod limit;
+mod network;
+mod path;
+mod policy;
+mod reason;
+mod request;
+mod route;
 mod time;
 
+pub use address::{Address, Cidr, CidrFault};
+pub use authn::api_key::{ApiKey, digest};
+pub use authn::key_text;
+pub use decision::{Decision, Grant, Outcome, Principal};
+pub use effects::{Effects, Forward, Reply};
+pub use explain::{Stage, Trace};
+pub use limit::{BucketKey, BucketStore, Limit, MemoryStore, Quota, StoreFault};
+pub use network::Country;
+pub use path::Path;
+pub use policy::{Consumer, Needs, Policy};
+pub use reason::{Denial, Public};
+pub use request::{HeaderLine, Request};
+pub use route::Route;
 pub use time::Timestamp;

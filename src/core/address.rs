@@ -1,0 +1,240 @@
+//! Addresses as numbers, each in one form, and the ranges they fall in.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An IP address. An IPv4-mapped IPv6 address is the IPv4 address (RFC 4291 section 2.5.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// An IPv4 address.
+    V4(u32),
+    /// An IPv6 address outside `::ffff:0:0/96`.
+    V6(u128),
+}
+
+impl Address {
+    /// Reads an address: four decimal numbers without leading zeros, or an IPv6 address without zone.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let address = str::from_utf8(text).ok()?.parse::<IpAddr>().ok()?;
+        Some(match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            IpAddr::V6(address) => Self::V6(address.to_bits()),
+        })
+    }
+
+    /// The IPv4 address inside an IPv6 one that only carries it: NAT64 `64:ff9b::/96` (RFC 6052),
+    /// 6to4 `2002::/16` (RFC 3056) and the deprecated `::a.b.c.d` (RFC 4291).
+    pub(crate) fn embedded(self) -> Option<Self> {
+        let Self::V6(bits) = self else { return None };
+        let low = u32::try_from(bits & 0xffff_ffff).ok()?;
+        let embedded = match (bits >> 96, bits >> 32) {
+            (0x0064_ff9b, 0x0064_ff9b_0000_0000_0000_0000) => low,
+            (_, 0) if low > 0xffff => low,
+            _ if bits >> 112 == 0x2002 => u32::try_from(bits >> 80 & 0xffff_ffff).ok()?,
+            _ => return None,
+        };
+        Some(Self::V4(embedded))
+    }
+
+    /// The part that one caller is counted by: an IPv4 address whole, of an IPv6 address its /64.
+    pub(crate) const fn subscriber(self) -> Self {
+        match self {
+            Self::V4(_) => self,
+            Self::V6(bits) => Self::V6(bits & !0xffff_ffff_ffff_ffff),
+        }
+    }
+
+    pub(crate) const fn is_loopback(self) -> bool {
+        match self {
+            Self::V4(bits) => bits >> 24 == 127,
+            Self::V6(bits) => bits == 1,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    /// The usual text; IPv6 as RFC 5952 recommends.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::V4(bits) => Ipv4Addr::from_bits(bits).fmt(f),
+            Self::V6(bits) => Ipv6Addr::from_bits(bits).fmt(f),
+        }
+    }
+}
+
+/// A range of addresses that share a prefix (RFC 4632).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cidr {
+    first: Address,
+    last: Address,
+    length: u8,
+}
+
+/// What is wrong with the text of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CidrFault {
+    /// Not `ADDRESS/LENGTH` or a single address.
+    Syntax,
+    /// The length is not a number from 0 to 32, or to 128 for IPv6.
+    Length,
+    /// Bits are set behind the prefix; the range that was perhaps meant.
+    HostBits(Cidr),
+}
+
+impl Cidr {
+    /// Reads `ADDRESS/LENGTH`, or one address alone. IPv4-mapped ranges become IPv4 ranges.
+    ///
+    /// # Errors
+    /// A [`CidrFault`]; host bits behind the prefix are refused, with the masked range as a hint.
+    pub fn parse(text: &str) -> Result<Self, CidrFault> {
+        let (address_text, length_text) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let written = address_text.parse::<IpAddr>().map_err(|_| CidrFault::Syntax)?;
+        let width = if written.is_ipv4() { 32 } else { 128 };
+        let length = match length_text {
+            None => width,
+            Some(digits) => parse_length(digits, width).ok_or(CidrFault::Length)?,
+        };
+        let address = Address::parse(address_text.as_bytes()).ok_or(CidrFault::Syntax)?;
+        let length = match (written, address) {
+            // `::ffff:10.0.0.0/104` is `10.0.0.0/8`; a shorter prefix would span both families.
+            (IpAddr::V6(_), Address::V4(_)) => length.checked_sub(96).ok_or(CidrFault::Length)?,
+            _ => length,
+        };
+        let range = Self::around(address, length);
+        if range.first == address { Ok(range) } else { Err(CidrFault::HostBits(range)) }
+    }
+
+    /// The range of this length that holds an address.
+    fn around(address: Address, length: u8) -> Self {
+        let (first, last) = match address {
+            Address::V4(bits) => {
+                let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+                (Address::V4(bits & !host), Address::V4(bits | host))
+            }
+            Address::V6(bits) => {
+                let host = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+                (Address::V6(bits & !host), Address::V6(bits | host))
+            }
+        };
+        Self { first, last, length }
+    }
+
+    /// The lowest address of the range.
+    pub const fn first(&self) -> Address {
+        self.first
+    }
+
+    /// The highest address of the range.
+    pub const fn last(&self) -> Address {
+        self.last
+    }
+
+    /// Number of leading bits that all addresses of the range share.
+    pub const fn length(&self) -> u8 {
+        self.length
+    }
+
+    /// Whether an address lies in the range; families never mix.
+    pub fn contains(&self, address: Address) -> bool {
+        self.first <= address && address <= self.last
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.length)
+    }
+}
+
+fn parse_length(digits: &str, width: u8) -> Option<u8> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits.len() == 1 || !digits.starts_with('0'));
+    digits.parse::<u8>().ok().filter(|length| plain && *length <= width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn shown(text: &str) -> Option<String> {
+        Address::parse(text.as_bytes()).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn an_address_has_one_form() {
+        // I13, L13
+        for text in ["2001:DB8:0BAD:0:0:0:0:1", "2001:db8:bad::1", "2001:db8:bad:0::0:1"] {
+            assert_eq!(shown(text).as_deref(), Some("2001:db8:bad::1"));
+        }
+        for text in ["203.0.113.9", "::ffff:203.0.113.9", "::ffff:cb00:7109"] {
+            assert_eq!(shown(text).as_deref(), Some("203.0.113.9"));
+        }
+    }
+
+    #[test]
+    fn odd_spellings_are_not_addresses() {
+        // I12
+        for text in [
+            "",
+            "unknown",
+            "0313.0.113.9",
+            "203.000.113.009",
+            "0xcb.0.0x71.9",
+            "203.28937",
+            "3405803785",
+            "203.0.113.9.",
+            "\u{ff12}03.0.113.9",
+            "203.0.113.9:80",
+            "[::1]",
+            "fe80::1%eth0",
+            " 203.0.113.9",
+            "-",
+        ] {
+            assert_eq!(shown(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_embedded_ipv4_address_is_found() {
+        // I10
+        for text in ["64:ff9b::cb00:7109", "2002:cb00:7109::1", "::203.0.113.9"] {
+            let address = Address::parse(text.as_bytes()).and_then(Address::embedded);
+            assert_eq!(address.map(|address| address.to_string()).as_deref(), Some("203.0.113.9"));
+        }
+        for text in ["::1", "2001:db8::1", "203.0.113.9", "64:ff9b:1::cb00:7109"] {
+            assert_eq!(Address::parse(text.as_bytes()).and_then(Address::embedded), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_read_strictly() {
+        // I17
+        let cidr = |text: &str| Cidr::parse(text).map(|cidr| cidr.to_string());
+        assert_eq!(cidr("10.0.0.0/8").as_deref(), Ok("10.0.0.0/8"));
+        assert_eq!(cidr("198.51.100.7").as_deref(), Ok("198.51.100.7/32"));
+        assert_eq!(cidr("::/0").as_deref(), Ok("::/0"));
+        assert_eq!(cidr("::ffff:10.0.0.0/104").as_deref(), Ok("10.0.0.0/8"));
+        assert!(
+            matches!(Cidr::parse("10.0.0.5/8"), Err(CidrFault::HostBits(range)) if range.to_string() == "10.0.0.0/8")
+        );
+        for text in [
+            "10.0.0.0/33",
+            "2001:db8::/129",
+            "10.0.0.0/-1",
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "::ffff:0.0.0.0/95",
+        ] {
+            assert!(matches!(Cidr::parse(text), Err(CidrFault::Length)), "{text}");
+        }
+        for text in ["10.0.0/8", "010.0.0.0/8", "", "/8", "10.0.0.0 /8"] {
+            assert!(matches!(Cidr::parse(text), Err(CidrFault::Syntax)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The audit record: one JSON object for one decision. Ids only, never a secret.
+
+use crate::authz::Requirement;
+use crate::decision::{Decision, Principal};
+use crate::json::Object;
+use crate::limit::State;
+
+impl Decision<'_, '_> {
+    /// Writes the record, in ASCII and on one line. Every field that a caller can fill is escaped and
+    /// cut at 512 bytes. Who a refused credential claims to be stands apart from who was verified.
+    pub fn write_audit(&self, out: &mut Vec<u8>) {
+        let policy = self.policy;
+        let mut record = Object::open(out);
+        record
+            .text("time", Some(self.now.to_string().as_bytes()))
+            .text("request_id", self.headers.request_id.one())
+            .text("gateway", Some(policy.gateway.as_bytes()))
+            .text("policy", Some(policy.revision.as_bytes()))
+            .text("outcome", Some(self.outcome().name().as_bytes()))
+            .text("reason", self.verdict.err().map(|denial| denial.code().as_bytes()))
+            .text("rule", self.rule.map(str::as_bytes))
+            .text("route", self.route.map(|route| route.name().as_bytes()))
+            .text("method", self.headers.method.one())
+            .text("host", self.headers.authority.one().or(self.headers.host.one()))
+            .text("path", self.shown_path());
+        if let Some(address) = self.caller.address {
+            record.text("address", Some(address.to_string().as_bytes()));
+        }
+        record.text(
+            "country",
+            self.caller.country.as_ref().map(|country| country.as_str().as_bytes()),
+        );
+        if let Some(principal) = &self.principal {
+            identity(&mut record, principal, ["consumer", "credential", "credential_kind"]);
+            record.flag("retiring", principal.key.is_retiring());
+        }
+        if let Some(claimed) = &self.claimed {
+            let names = ["claimed_consumer", "claimed_credential", "claimed_credential_kind"];
+            identity(&mut record, claimed, names);
+        }
+        if let Some(route) = self.route {
+            let quantifier = match route.requirement {
+                Requirement::AnyOf(_) => "scopes_any_of",
+                Requirement::None | Requirement::AllOf(_) => "scopes_all_of",
+            };
+            let asked = route.requirement.scopes().iter().copied();
+            record.texts(quantifier, policy.scopes.names_of(asked));
+        }
+        record.texts("scopes_missing", policy.scopes.names_of(self.missing.iter().copied()));
+        record.objects("limits", &self.limits, |object, report| {
+            object.text("name", Some(report.limit.name().as_bytes()));
+            match report.state {
+                State::Open { remaining, .. } => object.number("remaining", remaining),
+                State::Empty { retry_in, .. } => object
+                    .number("remaining", 0)
+                    .number("retry_in_ms", retry_in.div_ceil(1_000_000)),
+            };
+        });
+        record.close();
+    }
+
+    /// The canonical path; of a target that could not be read, the part before anything that could
+    /// begin a query or a parameter.
+    fn shown_path(&self) -> Option<&[u8]> {
+        if let Some(path) = &self.path {
+            return Some(path.as_str().as_bytes());
+        }
+        let target = self.headers.path.one()?;
+        let end = (0..target.len()).find(|start| {
+            let rest = target.get(*start..).unwrap_or_default();
+            let escape = rest.get(..3).unwrap_or_default().to_ascii_lowercase();
+            matches!(rest.first(), Some(b'?' | b'#' | b';'))
+                || matches!(&escape[..], b"%3f" | b"%23" | b"%3b")
+        });
+        target.get(..end.unwrap_or(target.len()))
+    }
+}
+
+fn identity(record: &mut Object<'_>, principal: &Principal<'_>, names: [&str; 3]) {
+    let [consumer, credential, kind] = names;
+    record
+        .text(consumer, Some(principal.consumer.name().as_bytes()))
+        .text(credential, Some(principal.key.id().as_bytes()))
+        .text(kind, Some(b"api_key"));
+}

@@ -1,0 +1,257 @@
+//! Finding the one credential that a request shows, in every place the policy could take it from.
+
+use std::borrow::Cow;
+
+use crate::headers::Headers;
+use crate::reason::Denial;
+use crate::request::Field;
+
+/// A place that the policy takes API keys from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// A header: its position among the policy's header sources.
+    Header(u8),
+    /// A query parameter.
+    Query(Box<str>),
+    /// A cookie.
+    Cookie(Box<str>),
+}
+
+/// A credential as it was shown. Not printable: it holds a secret.
+pub(crate) struct Presented<'r> {
+    /// The text of the key. `None` where the place was named in a spelling that is not the configured
+    /// one: something was shown, and it cannot be valid.
+    pub(crate) text: Option<Cow<'r, [u8]>>,
+}
+
+/// Reads every source. At most one credential may be there.
+///
+/// # Errors
+/// [`Denial::CredentialAmbiguous`] for two credentials, or two lines of a header that can carry one.
+pub(crate) fn extract<'r>(
+    sources: &[KeySource],
+    headers: &Headers<'r>,
+    query: Option<&'r [u8]>,
+) -> Result<Option<Presented<'r>>, Denial> {
+    let mut found = None;
+    let mut add = |text: Option<Cow<'r, [u8]>>| {
+        let before = found.replace(Presented { text });
+        before.map_or(Ok(()), |_| Err(Denial::CredentialAmbiguous))
+    };
+    for source in sources {
+        match source {
+            KeySource::Header(position) => {
+                match headers.credentials.get(usize::from(*position)).copied().unwrap_or_default() {
+                    Field::Absent => {}
+                    Field::One(value) => add(Some(Cow::Borrowed(value)))?,
+                    Field::Many => return Err(Denial::CredentialAmbiguous),
+                }
+            }
+            KeySource::Query(name) => {
+                for pair in pairs(query.unwrap_or_default()) {
+                    match pair.means(name) {
+                        Means::Exactly => add(Some(decode(pair.value)))?,
+                        Means::InOtherWords => add(None)?,
+                        Means::Other => {}
+                    }
+                }
+            }
+            KeySource::Cookie(name) => {
+                if headers.cookie == Field::Many {
+                    return Err(Denial::CredentialAmbiguous);
+                }
+                for (_, value) in cookies(headers.cookie.one().unwrap_or_default())
+                    .filter(|(other, _)| *other == name.as_bytes())
+                {
+                    add(Some(Cow::Borrowed(value)))?;
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What is left of a query and a cookie header once the credentials are taken out.
+pub(crate) struct SourceStrip;
+
+impl SourceStrip {
+    /// The target without the parameters that name a source in any spelling; `None` if it has none.
+    pub(crate) fn target(sources: &[KeySource], target: &[u8]) -> Option<Vec<u8>> {
+        let mark = target.iter().position(|byte| *byte == b'?')?;
+        let (path, query) = target.split_at_checked(mark)?;
+        let query = query.strip_prefix(b"?")?;
+        let names = || sources.iter().filter_map(KeySource::query);
+        let kept = |pair: &Pair<'_>| names().all(|name| matches!(pair.means(name), Means::Other));
+        if pairs(query).all(|pair| kept(&pair)) {
+            return None;
+        }
+        let mut left = path.to_vec();
+        for (position, pair) in pairs(query).filter(kept).enumerate() {
+            left.push(if position == 0 { b'?' } else { b'&' });
+            left.extend_from_slice(pair.whole);
+        }
+        Some(left)
+    }
+
+    /// The cookie header without the cookies that are a source; `None` if it has none of them.
+    pub(crate) fn cookie(sources: &[KeySource], value: &[u8]) -> Option<Vec<u8>> {
+        let is_source = |name: &[u8]| {
+            sources.iter().filter_map(KeySource::cookie).any(|source| source.as_bytes() == name)
+        };
+        if !cookies(value).any(|(name, _)| is_source(name)) {
+            return None;
+        }
+        let mut left = Vec::with_capacity(value.len());
+        for part in value.split(|byte| *byte == b';') {
+            if !is_source(cookie(part).0) {
+                if !left.is_empty() {
+                    left.extend_from_slice(b"; ");
+                }
+                left.extend_from_slice(part.trim_ascii());
+            }
+        }
+        Some(left)
+    }
+}
+
+impl KeySource {
+    fn query(&self) -> Option<&str> {
+        if let Self::Query(name) = self { Some(name) } else { None }
+    }
+
+    fn cookie(&self) -> Option<&str> {
+        if let Self::Cookie(name) = self { Some(name) } else { None }
+    }
+}
+
+/// One parameter of a query.
+struct Pair<'q> {
+    whole: &'q [u8],
+    name: &'q [u8],
+    value: &'q [u8],
+}
+
+/// How a parameter's name stands to a source's.
+enum Means {
+    Exactly,
+    /// Escaped, or in another case: some server would read the source's name in it.
+    InOtherWords,
+    Other,
+}
+
+impl Pair<'_> {
+    fn means(&self, source: &str) -> Means {
+        if self.name == source.as_bytes() {
+            Means::Exactly
+        } else if decode(self.name).eq_ignore_ascii_case(source.as_bytes()) {
+            Means::InOtherWords
+        } else {
+            Means::Other
+        }
+    }
+}
+
+fn pairs(query: &[u8]) -> impl Iterator<Item = Pair<'_>> {
+    query.split(|byte| *byte == b'&').filter(|whole| !whole.is_empty()).map(|whole| {
+        let mut parts = whole.splitn(2, |byte| *byte == b'=');
+        let name = parts.next().unwrap_or_default();
+        Pair { whole, name, value: parts.next().unwrap_or_default() }
+    })
+}
+
+fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    header.split(|byte| *byte == b';').map(cookie)
+}
+
+/// Name and value of one cookie pair (RFC 6265 section 5.4, read as a server reads it).
+fn cookie(part: &[u8]) -> (&[u8], &[u8]) {
+    let mut halves = part.splitn(2, |byte| *byte == b'=');
+    let name = halves.next().unwrap_or_default().trim_ascii();
+    (name, halves.next().unwrap_or_default().trim_ascii())
+}
+
+/// Percent-decodes once; escapes that are none stay as they are.
+fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'%') {
+        return Cow::Borrowed(text);
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        let escape = after.split_first_chunk::<2>().filter(|_| *byte == b'%');
+        let value = escape.and_then(|([high, low], _)| {
+            let digits = [char::from(*high).to_digit(16)?, char::from(*low).to_digit(16)?];
+            u8::try_from(digits[0] << 4 | digits[1]).ok()
+        });
+        if let (Some(value), Some((_, after))) = (value, escape) {
+            decoded.push(value);
+            rest = after;
+        } else {
+            decoded.push(*byte);
+            rest = after;
+        }
+    }
+    Cow::Owned(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn sources() -> [KeySource; 3] {
+        [KeySource::Header(0), KeySource::Query("api_key".into()), KeySource::Cookie("key".into())]
+    }
+
+    fn shown(header: Field<'_>, query: &str, cookie: Field<'_>) -> Result<Option<String>, Denial> {
+        let mut headers = Headers { cookie, ..Headers::default() };
+        headers.credentials[0] = header;
+        let found = extract(&sources(), &headers, Some(query.as_bytes()))?;
+        Ok(found.map(|found| match found.text {
+            Some(text) => String::from_utf8_lossy(&text).into_owned(),
+            None => "(odd)".to_owned(),
+        }))
+    }
+
+    #[test]
+    fn one_credential_is_found_wherever_it_stands() {
+        let none = Field::Absent;
+        assert_eq!(shown(none, "a=b", Field::One(b"other=1")), Ok(None));
+        assert_eq!(shown(Field::One(b"k"), "", none), Ok(Some("k".into())));
+        assert_eq!(shown(Field::One(b""), "", none), Ok(Some(String::new())));
+        assert_eq!(shown(none, "a=b&api_key=k%5f1", none), Ok(Some("k_1".into())));
+        assert_eq!(shown(none, "", Field::One(b"a=b; key=k")), Ok(Some("k".into())));
+        // J69 for keys: other spellings of the name are something shown that cannot be valid.
+        assert_eq!(shown(none, "API_KEY=k", none), Ok(Some("(odd)".into())));
+        assert_eq!(shown(none, "api%5Fkey=k", none), Ok(Some("(odd)".into())));
+    }
+
+    #[test]
+    fn two_credentials_are_never_weighed() {
+        let (none, ambiguous) = (Field::Absent, Err(Denial::CredentialAmbiguous));
+        assert_eq!(shown(Field::Many, "", none), ambiguous);
+        assert_eq!(shown(Field::One(b"k"), "api_key=k", none), ambiguous);
+        assert_eq!(shown(none, "api_key=k&api_key=k", none), ambiguous);
+        assert_eq!(shown(none, "api_key=k&API_key=k", none), ambiguous);
+        assert_eq!(shown(none, "", Field::One(b"key=a; key=b")), ambiguous);
+        assert_eq!(shown(none, "", Field::Many), ambiguous);
+    }
+
+    #[test]
+    fn what_was_shown_is_taken_out() {
+        let strip = |target: &str| {
+            let left = SourceStrip::target(&sources(), target.as_bytes())?;
+            String::from_utf8(left).ok()
+        };
+        assert_eq!(strip("/x?a=1&api_key=k&b=2").as_deref(), Some("/x?a=1&b=2"));
+        assert_eq!(strip("/x?api_key=k").as_deref(), Some("/x"));
+        assert_eq!(strip("/x?%61pi_key=k&API_KEY=j&c").as_deref(), Some("/x?c"));
+        assert_eq!(strip("/x?a=api_key"), None);
+        assert_eq!(strip("/api_key=k"), None);
+        let cookie = SourceStrip::cookie(&sources(), b"a=1;key=k ; b=\"2\"");
+        assert_eq!(cookie.as_deref(), Some(&b"a=1; b=\"2\""[..]));
+        assert_eq!(SourceStrip::cookie(&sources(), b"key=k").as_deref(), Some(&b""[..]));
+        assert_eq!(SourceStrip::cookie(&sources(), b"keys=k"), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! Scopes: what a principal may do and what a route asks for.
+
+/// Position of a scope in its [`ScopeTable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ScopeId(pub(crate) u32);
+
+/// Position of a set of scopes in its [`ScopeTable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ScopeSetId(pub(crate) u32);
+
+/// Some scopes, and how they are written to an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ScopeSet {
+    members: Box<[ScopeId]>,
+    /// The scopes by name, with single spaces between (RFC 6749 section 3.3).
+    text: Box<str>,
+}
+
+impl ScopeSet {
+    pub(crate) fn contains(&self, scope: ScopeId) -> bool {
+        self.members.binary_search(&scope).is_ok()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Every scope and every set of scopes of a policy. Scopes are compared as whole words, with case:
+/// two are equal when their positions are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ScopeTable {
+    names: Box<[Box<str>]>,
+    sets: Box<[ScopeSet]>,
+    empty: ScopeSet,
+}
+
+impl ScopeTable {
+    pub(crate) fn new(names: Vec<Box<str>>, sets: Vec<Vec<ScopeId>>) -> Self {
+        let mut table = Self { names: names.into(), ..Self::default() };
+        table.sets = sets.into_iter().map(|members| table.set_of(members)).collect();
+        table
+    }
+
+    /// A set with its text, sorted by position.
+    fn set_of(&self, mut members: Vec<ScopeId>) -> ScopeSet {
+        members.sort_unstable();
+        members.dedup();
+        let text = self.names_of(members.iter().copied()).collect::<Vec<_>>().join(" ");
+        ScopeSet { members: members.into(), text: text.into() }
+    }
+
+    pub(crate) fn name(&self, scope: ScopeId) -> &str {
+        usize::try_from(scope.0).ok().and_then(|at| self.names.get(at)).map_or("", |name| name)
+    }
+
+    /// The set; an empty one where the position is of another policy.
+    pub(crate) fn set(&self, id: ScopeSetId) -> &ScopeSet {
+        usize::try_from(id.0).ok().and_then(|at| self.sets.get(at)).unwrap_or(&self.empty)
+    }
+
+    pub(crate) fn names_of(
+        &self,
+        scopes: impl Iterator<Item = ScopeId>,
+    ) -> impl Iterator<Item = &str> {
+        scopes.map(|scope| self.name(scope))
+    }
+}
+
+/// What a route asks of a principal's scopes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Requirement {
+    /// Nothing: any principal will do.
+    #[default]
+    None,
+    /// Every one of these.
+    AllOf(Box<[ScopeId]>),
+    /// At least one of these.
+    AnyOf(Box<[ScopeId]>),
+}
+
+impl Requirement {
+    /// The scopes named, in the policy's order.
+    pub(crate) fn scopes(&self) -> &[ScopeId] {
+        match self {
+            Self::None => &[],
+            Self::AllOf(scopes) | Self::AnyOf(scopes) => scopes,
+        }
+    }
+
+    /// Which scopes are missing: of `all_of` those not held, of `any_of` all, where none is held.
+    pub(crate) fn missing(&self, held: &ScopeSet) -> Vec<ScopeId> {
+        match self {
+            Self::AnyOf(scopes) if scopes.iter().any(|scope| held.contains(*scope)) => Vec::new(),
+            Self::AnyOf(scopes) => scopes.to_vec(),
+            Self::None | Self::AllOf(_) => {
+                self.scopes().iter().copied().filter(|scope| !held.contains(*scope)).collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn all_of_and_any_of() {
+        let [a, b, c] = [ScopeId(0), ScopeId(1), ScopeId(2)];
+        let names = ["orders:read", "orders:write", "admin"].map(Box::from).to_vec();
+        let table = ScopeTable::new(names, vec![vec![b, a, a], vec![]]);
+        let held = table.set(ScopeSetId(0));
+        assert_eq!(held.text(), "orders:read orders:write");
+        assert_eq!(Requirement::AllOf([a, c].into()).missing(held), [c]);
+        assert_eq!(Requirement::AnyOf([a, c].into()).missing(held), []);
+        assert_eq!(Requirement::AnyOf([c].into()).missing(held), [c]);
+        assert_eq!(Requirement::None.missing(table.set(ScopeSetId(1))), []);
+        assert_eq!(table.set(ScopeSetId(9)).text(), "");
+    }
+}

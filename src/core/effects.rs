@@ -1,0 +1,216 @@
+//! What the enforcement point must do: forward with edits, or reply. Never both, never neither.
+
+use std::borrow::Cow;
+
+use crate::authn::SourceStrip;
+use crate::decision::{Decision, Outcome};
+use crate::json::Object;
+use crate::limit::{LimitReport, State};
+use crate::reason::{Denial, Public};
+use crate::time::SECOND;
+
+/// The one effect of a decision.
+#[derive(Debug)]
+pub enum Effects<'d> {
+    /// The request goes on.
+    Forward(Forward<'d>),
+    /// The gateway answers.
+    Reply(Reply),
+}
+
+/// Edits to a request that goes on, and to the response that will come.
+#[derive(Debug, Default)]
+pub struct Forward<'d> {
+    /// Request headers to remove, by name as the request spells them.
+    pub remove: Vec<&'d [u8]>,
+    /// Request headers to set after that, replacing every line of the name.
+    pub set: Vec<(&'d str, Cow<'d, [u8]>)>,
+    /// Response headers to add.
+    pub response: Vec<(&'d str, String)>,
+}
+
+/// A reply by the gateway itself.
+#[derive(Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// gRPC status, for callers that speak gRPC.
+    pub grpc_status: Option<u8>,
+    /// Response headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The problem body (RFC 9457), or the message for gRPC callers.
+    pub body: Vec<u8>,
+    /// The exact reason, for Envoy's response code details.
+    pub details: &'static str,
+}
+
+impl<'r> Decision<'_, 'r> {
+    /// What to do.
+    pub fn effects(&self) -> Effects<'_> {
+        match (self.outcome(), self.verdict) {
+            (Outcome::Refused, Err(denial)) => Effects::Reply(self.reply(denial)),
+            _ => Effects::Forward(self.forward()),
+        }
+    }
+
+    fn forward(&self) -> Forward<'_> {
+        let mut forward = Forward { remove: self.headers.stripped.clone(), ..Forward::default() };
+        self.strip_sources(&mut forward);
+        self.set_identity(&mut forward);
+        if self.verdict.is_ok() {
+            forward.response = rate_limit_headers(&self.limits);
+        }
+        let retiring =
+            self.principal.map(|principal| principal.key).filter(|key| key.is_retiring());
+        if let (Some(key), Some(header)) = (retiring, &self.policy.retiring_header) {
+            let end = key.expires.map_or_else(|| "true".to_owned(), |end| end.to_string());
+            forward.response.push((header, end));
+        }
+        forward
+    }
+
+    /// Takes credentials out of query and cookies. Headers are removed by name.
+    fn strip_sources(&self, forward: &mut Forward<'_>) {
+        let sources = &self.policy.key_sources;
+        let target = self.headers.path.one().and_then(|path| SourceStrip::target(sources, path));
+        if let Some(target) = target {
+            forward.set.push((":path", Cow::Owned(target)));
+        }
+        let cookie = self.headers.cookie.one();
+        match cookie.and_then(|cookie| SourceStrip::cookie(sources, cookie)) {
+            Some(left) if left.is_empty() => forward.remove.push(b"cookie"),
+            Some(left) => forward.set.push(("cookie", Cow::Owned(left))),
+            None => {}
+        }
+    }
+
+    /// Tells the upstream who is calling: a verified principal and nobody else.
+    fn set_identity<'d>(&'d self, forward: &mut Forward<'d>) {
+        let Some(principal) = &self.principal else { return };
+        let identity = &self.policy.identity;
+        let values = [
+            (&identity.consumer, principal.consumer.name()),
+            (&identity.credential, principal.key.id()),
+            (&identity.scopes, principal.scopes.text()),
+        ];
+        for (header, value) in values {
+            if let Some(header) = header {
+                forward.set.push((header, Cow::Borrowed(value.as_bytes())));
+            }
+        }
+    }
+
+    fn reply(&self, denial: Denial) -> Reply {
+        let mut reply = Reply::bare(denial, self.headers.is_grpc());
+        let public = denial.public();
+        let scopes = || self.policy.scopes.names_of(self.missing.iter().copied());
+        match public {
+            Public::Unauthenticated => {
+                reply.headers.push((CHALLENGE, format!("ApiKey realm=\"{}\"", self.policy.realm)));
+            }
+            Public::InsufficientScope => {
+                // RFC 6750 section 3.1 has these parameters for bearer tokens; they say as much here.
+                let missing = scopes().collect::<Vec<_>>().join(" ");
+                let realm = &self.policy.realm;
+                let challenge = format!(
+                    "ApiKey realm=\"{realm}\", error=\"insufficient_scope\", scope=\"{missing}\""
+                );
+                reply.headers.push((CHALLENGE, challenge));
+            }
+            Public::RateLimited => {
+                reply.headers.push(("retry-after", retry_after(&self.limits).to_string()));
+                reply.headers.extend(rate_limit_headers(&self.limits));
+            }
+            Public::Malformed | Public::Ambiguous | Public::Forbidden | Public::Unavailable => {}
+        }
+        if reply.grpc_status.is_none() {
+            reply.body = problem(public, self.request_id(), scopes());
+        }
+        reply
+    }
+
+    /// The request's id, where it is a word that can be repeated to the caller.
+    fn request_id(&self) -> Option<&'r [u8]> {
+        let good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        self.headers.request_id.one().filter(|id| id.len() <= 64 && id.iter().all(good))
+    }
+}
+
+const CHALLENGE: &str = "www-authenticate";
+
+impl Reply {
+    /// A reply that knows nothing but its reason: for a filter without a policy, or whose host failed.
+    pub fn bare(denial: Denial, is_grpc: bool) -> Self {
+        let public = denial.public();
+        let mut reply = Self {
+            status: public.status(),
+            grpc_status: is_grpc.then_some(public.grpc_status()),
+            headers: Vec::new(),
+            body: Vec::new(),
+            details: denial.code(),
+        };
+        if is_grpc {
+            reply.body = public.detail().as_bytes().to_vec();
+        } else {
+            reply.headers.push(("content-type", "application/problem+json".to_owned()));
+            reply.body = problem(public, None, [].into_iter());
+        }
+        reply
+    }
+}
+
+/// A problem details object (RFC 9457 section 3).
+fn problem<'s>(
+    public: Public,
+    request_id: Option<&[u8]>,
+    missing_scopes: impl Iterator<Item = &'s str>,
+) -> Vec<u8> {
+    let mut body = Vec::with_capacity(256);
+    let mut object = Object::open(&mut body);
+    object
+        .text("type", Some(public.problem_type().as_bytes()))
+        .text("title", Some(public.title().as_bytes()))
+        .number("status", public.status().into())
+        .text("detail", Some(public.detail().as_bytes()))
+        .texts("missing_scopes", missing_scopes)
+        .text("request_id", request_id);
+    object.close();
+    body
+}
+
+/// Whole seconds until every limit would give a token, at least 1 (RFC 9110 section 10.2.3).
+fn retry_after(limits: &[LimitReport<'_>]) -> u64 {
+    let waits = limits.iter().map(|report| match report.state {
+        State::Empty { retry_in, .. } => retry_in,
+        State::Open { .. } => 0,
+    });
+    seconds(waits.max().unwrap_or(0)).max(1)
+}
+
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11): for every limit that
+/// applied, `q` tokens that refill in `w` seconds, `r` left, all back in `t` seconds. A limit that
+/// refuses has none left and one again in `t`.
+fn rate_limit_headers<'d>(limits: &[LimitReport<'_>]) -> Vec<(&'d str, String)> {
+    use std::fmt::Write as _;
+    if limits.is_empty() {
+        return Vec::new();
+    }
+    let (mut policy, mut state) = (String::new(), String::new());
+    for report in limits {
+        let (remaining, wait) = match report.state {
+            State::Open { remaining, full_in, .. } => (remaining, full_in),
+            State::Empty { retry_in, .. } => (0, retry_in),
+        };
+        let (name, quota) = (report.limit.name(), report.limit.quota);
+        let separator = if policy.is_empty() { "" } else { ", " };
+        // Writing to a String cannot fail.
+        let _ =
+            write!(policy, "{separator}\"{name}\";q={};w={}", quota.burst(), seconds(quota.fill()));
+        let _ = write!(state, "{separator}\"{name}\";r={remaining};t={}", seconds(wait));
+    }
+    vec![("ratelimit-policy", policy), ("ratelimit", state)]
+}
+
+const fn seconds(nanos: u64) -> u64 {
+    nanos.div_ceil(SECOND)
+}

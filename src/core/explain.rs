@@ -1,0 +1,59 @@
+//! What every stage saw, for whoever asks why.
+
+/// A stage of the walk, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Method, path and host are read in one way or refused.
+    Form,
+    /// The caller's address and country.
+    Caller,
+    /// The policy's denied networks.
+    Network,
+    /// The route.
+    Route,
+    /// Limits by address alone.
+    AddressLimits,
+    /// The one credential that is shown.
+    Credential,
+    /// Who that is.
+    Authenticate,
+    /// Scopes and networks of route and consumer.
+    Authorise,
+    /// The other limits.
+    Limits,
+}
+
+impl Stage {
+    /// The stage's name, lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Caller => "caller",
+            Self::Network => "network",
+            Self::Route => "route",
+            Self::AddressLimits => "address limits",
+            Self::Credential => "credential",
+            Self::Authenticate => "authenticate",
+            Self::Authorise => "authorise",
+            Self::Limits => "limits",
+        }
+    }
+}
+
+/// Hears what every stage saw.
+pub trait Trace {
+    /// One finding, never with a secret in it. The text is made only if somebody listens.
+    fn note(&mut self, stage: Stage, text: impl FnOnce() -> String);
+}
+
+/// Nobody listens.
+impl Trace for () {
+    fn note(&mut self, _stage: Stage, _text: impl FnOnce() -> String) {}
+}
+
+/// Everything is kept.
+impl Trace for Vec<(Stage, String)> {
+    fn note(&mut self, stage: Stage, text: impl FnOnce() -> String) {
+        self.push((stage, text()));
+    }
+}

@@ -1,0 +1,175 @@
+//! One pass over the header lines: each goes to the part of the decision that reads it.
+
+use crate::request::{Field, HeaderLine};
+
+/// Most header sources of credentials that a policy may name.
+pub(crate) const MAX_CREDENTIAL_HEADERS: usize = 4;
+
+/// What the decision does with the lines of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Method,
+    Path,
+    Authority,
+    Host,
+    ContentType,
+    RequestId,
+    ForwardedFor,
+    Cookie,
+    Country,
+    /// Carries a credential: the position among the policy's header sources.
+    Credential(u8),
+    /// Never reaches an upstream.
+    Stripped,
+}
+
+/// Names that every policy reads.
+const WELL_KNOWN: [(&str, Role); 7] = [
+    (":method", Role::Method),
+    (":path", Role::Path),
+    (":authority", Role::Authority),
+    ("host", Role::Host),
+    ("content-type", Role::ContentType),
+    ("x-request-id", Role::RequestId),
+    ("x-forwarded-for", Role::ForwardedFor),
+];
+
+/// Which names matter to a policy, found under every spelling that a server could fold together:
+/// case, and `_` for `-`.
+#[derive(Clone, Debug)]
+pub(crate) struct NameTable {
+    /// Bit N is set when some name is N bytes long: most lines end their lookup here.
+    lengths: u64,
+    names: Box<[(Box<str>, Role)]>,
+}
+
+impl NameTable {
+    /// The well-known names and those of a policy, in lower case; names are at most 63 bytes.
+    pub(crate) fn new(names: impl IntoIterator<Item = (Box<str>, Role)>) -> Self {
+        let well_known = WELL_KNOWN.iter().map(|(name, role)| (Box::from(*name), *role));
+        let names: Box<[_]> = well_known.chain(names).collect();
+        let lengths = names.iter().fold(0, |bits, (name, _)| bits | bit(name.len()));
+        Self { lengths, names }
+    }
+
+    /// The role of a name and whether it is spelled exactly as configured.
+    fn find(&self, name: &[u8]) -> Option<(Role, bool)> {
+        if self.lengths & bit(name.len()) == 0 {
+            return None;
+        }
+        let (known, role) =
+            self.names.iter().find(|(known, _)| folds_to(name, known.as_bytes()))?;
+        Some((*role, name == known.as_bytes()))
+    }
+
+    /// Whether lines of this name must never reach an upstream.
+    pub(crate) fn is_stripped(&self, name: &[u8]) -> bool {
+        match self.find(name) {
+            Some((Role::Stripped | Role::Credential(_), _)) => true,
+            Some((Role::Country, exact)) => !exact,
+            _ => false,
+        }
+    }
+}
+
+const fn bit(length: usize) -> u64 {
+    if length < 64 { 1 << length } else { 0 }
+}
+
+fn folds_to(name: &[u8], known: &[u8]) -> bool {
+    let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == known.len() && name.iter().zip(known).all(|(a, b)| fold(a) == fold(b))
+}
+
+/// What one pass over the lines found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Headers<'r> {
+    pub(crate) method: Field<'r>,
+    pub(crate) path: Field<'r>,
+    pub(crate) authority: Field<'r>,
+    pub(crate) host: Field<'r>,
+    pub(crate) content_type: Field<'r>,
+    pub(crate) request_id: Field<'r>,
+    pub(crate) cookie: Field<'r>,
+    pub(crate) country: Field<'r>,
+    pub(crate) credentials: [Field<'r>; MAX_CREDENTIAL_HEADERS],
+    /// Names to remove before an upstream sees the request, as they were spelled.
+    pub(crate) stripped: Vec<&'r [u8]>,
+}
+
+impl<'r> Headers<'r> {
+    pub(crate) fn read(lines: &'r [HeaderLine<'r>], names: &NameTable) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in lines {
+            if let Some((role, exact)) = names.find(name) {
+                headers.add(role, exact, name, value);
+            }
+        }
+        headers
+    }
+
+    fn add(&mut self, role: Role, exact: bool, name: &'r [u8], value: &'r [u8]) {
+        match (role, exact) {
+            (Role::Method, true) => self.method.add(value),
+            (Role::Path, true) => self.path.add(value),
+            (Role::Authority, true) => self.authority.add(value),
+            (Role::Host, true) => self.host.add(value),
+            (Role::ContentType, true) => self.content_type.add(value),
+            (Role::RequestId, true) => self.request_id.add(value),
+            (Role::Cookie, true) => self.cookie.add(value),
+            (Role::Country, true) => self.country.add(value),
+            (Role::Credential(position), true) => {
+                if let Some(field) = self.credentials.get_mut(usize::from(position)) {
+                    field.add(value);
+                }
+                self.strip(name);
+            }
+            (Role::Stripped | Role::Credential(_) | Role::Country, _) => self.strip(name),
+            _ => {}
+        }
+    }
+
+    fn strip(&mut self, name: &'r [u8]) {
+        if !self.stripped.contains(&name) {
+            self.stripped.push(name);
+        }
+    }
+
+    /// Whether the caller speaks gRPC (`application/grpc`, with or without a suffix).
+    pub(crate) fn is_grpc(&self) -> bool {
+        let rest =
+            self.content_type.one().and_then(|value| value.strip_prefix(b"application/grpc"));
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn every_spelling_is_stripped_and_one_is_read() {
+        // H03, K05
+        let names = NameTable::new([
+            ("x-api-key".into(), Role::Credential(0)),
+            ("x-portcullis-consumer".into(), Role::Stripped),
+        ]);
+        let lines: [HeaderLine<'_>; 6] = [
+            (b"x-api-key", b"good"),
+            (b"x_api_key", b"odd"),
+            (b"X_Portcullis-consumer", b"admin"),
+            (b"x-portcullis_consumer", b"admin"),
+            (b"x-portcullis-consumers", b"other"),
+            (b"x-forwarded_for", b"not read"),
+        ];
+        let headers = Headers::read(&lines, &names);
+        assert_eq!(headers.credentials[0], Field::One(b"good"));
+        let stripped: Vec<_> = lines[..4].iter().map(|(name, _)| *name).collect();
+        assert_eq!(headers.stripped, stripped);
+        assert!(
+            names.is_stripped(b"X-PORTCULLIS-CONSUMER") && !names.is_stripped(b"x-forwarded-for")
+        );
+    }
+}

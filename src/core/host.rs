@@ -1,0 +1,112 @@
+//! The host of a request in the one form that routes are matched against.
+
+use std::borrow::Cow;
+
+use crate::path::Fault;
+
+/// Longest host, in bytes with its port: a name of 253 and `:65535`, or an address in brackets.
+const MAX_HOST: usize = 260;
+
+/// Lower-case host without port and without the root's trailing dot (RFC 9110 section 4.2.3).
+///
+/// # Errors
+/// Says what is wrong: user information, an empty label, a character outside letters, digits, `-`,
+/// `_` and `.`, a port that is no port.
+pub(crate) fn canonical(authority: &[u8]) -> Result<Cow<'_, str>, Fault> {
+    if authority.len() > MAX_HOST {
+        return Err("the host is too long");
+    }
+    let Ok(text) = str::from_utf8(authority) else {
+        return Err("the host holds a byte outside ASCII");
+    };
+    let host = without_port(text)?;
+    if host.starts_with('[') {
+        return Ok(lower(host));
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let good = |label: &str| !label.is_empty() && label.bytes().all(is_label_byte);
+    if host.split('.').all(good) { Ok(lower(host)) } else { Err("the host is not a name") }
+}
+
+fn without_port(text: &str) -> Result<&str, Fault> {
+    let (host, rest) = if text.starts_with('[') {
+        let (inside, rest) = text.split_once(']').ok_or("the host has no closing bracket")?;
+        let host = text.get(..inside.len().saturating_add(1)).unwrap_or_default();
+        let address = inside.strip_prefix('[').unwrap_or_default();
+        if address.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err("the host is not an IPv6 address");
+        }
+        (host, rest)
+    } else {
+        text.split_at_checked(text.find(':').unwrap_or(text.len())).unwrap_or((text, ""))
+    };
+    match rest.strip_prefix(':') {
+        None if rest.is_empty() => Ok(host),
+        Some(port) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            if port.parse::<u16>().is_ok() { Ok(host) } else { Err("the port is not a port") }
+        }
+        _ => Err("the host is followed by something that is not a port"),
+    }
+}
+
+const fn is_label_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+fn lower(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn folds_case_port_and_trailing_dot() {
+        // R33
+        for spelling in [
+            "api.example.com",
+            "API.EXAMPLE.COM",
+            "api.example.com:8443",
+            "api.example.com.",
+            "api.example.com.:443",
+        ] {
+            assert_eq!(canonical(spelling.as_bytes()).as_deref(), Ok("api.example.com"));
+        }
+        assert_eq!(canonical(b"[2001:DB8::1]:443").as_deref(), Ok("[2001:db8::1]"));
+    }
+
+    #[test]
+    fn refuses_what_is_no_host() {
+        // R35
+        for text in [
+            "",
+            ".",
+            "..",
+            ":80",
+            "a@api.example.com",
+            "api.example.com#",
+            "api.example.com\\",
+            "api example.com",
+            "api.example.com:",
+            "api.example.com:x",
+            "api.example.com:99999",
+            "a..b",
+            ".a",
+            "api.example.com..",
+            "caf\u{e9}.example",
+            "[::1",
+            "[::1]x",
+            "[x]",
+            "a%2eb",
+        ] {
+            assert!(canonical(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Writing JSON: the few forms that audit records and problem bodies need, in ASCII only.
+
+/// Longest text of one member, in bytes of its source; what is longer is cut and marked.
+pub(crate) const MAX_TEXT: usize = 512;
+
+/// Writes one JSON object, member by member.
+pub(crate) struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'o> Object<'o> {
+    pub(crate) fn open(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, empty: true }
+    }
+
+    pub(crate) fn close(self) {
+        self.out.push(b'}');
+    }
+
+    /// A text of any bytes; no member at all for `None`.
+    pub(crate) fn text(&mut self, name: &str, value: Option<&[u8]>) -> &mut Self {
+        if let Some(value) = value {
+            string(self.member(name), value);
+        }
+        self
+    }
+
+    pub(crate) fn number(&mut self, name: &str, value: u64) -> &mut Self {
+        let mut digits = [0; 20];
+        let mut rest = value;
+        let mut length = 0_usize;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' | u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+            length = length.saturating_add(1);
+            if rest == 0 {
+                break;
+            }
+        }
+        let written = digits.get(digits.len().saturating_sub(length)..).unwrap_or_default();
+        self.member(name).extend_from_slice(written);
+        self
+    }
+
+    pub(crate) fn flag(&mut self, name: &str, value: bool) -> &mut Self {
+        if value {
+            self.member(name).extend_from_slice(b"true");
+        }
+        self
+    }
+
+    /// A list of texts; no member at all for an empty one.
+    pub(crate) fn texts<'t>(
+        &mut self,
+        name: &str,
+        values: impl Iterator<Item = &'t str>,
+    ) -> &mut Self {
+        let mut values = values.peekable();
+        if values.peek().is_some() {
+            let out = self.member(name);
+            list(out, values, |out, value| string(out, value.as_bytes()));
+        }
+        self
+    }
+
+    /// A list of objects; no member at all for an empty one.
+    pub(crate) fn objects<T>(
+        &mut self,
+        name: &str,
+        values: &[T],
+        mut write: impl FnMut(&mut Object<'_>, &T),
+    ) -> &mut Self {
+        if !values.is_empty() {
+            list(self.member(name), values.iter(), |out, value| {
+                let mut object = Object::open(out);
+                write(&mut object, value);
+                object.close();
+            });
+        }
+        self
+    }
+
+    fn member(&mut self, name: &str) -> &mut Vec<u8> {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        string(self.out, name.as_bytes());
+        self.out.push(b':');
+        self.out
+    }
+}
+
+fn list<T>(
+    out: &mut Vec<u8>,
+    values: impl Iterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b'[');
+    for (position, value) in values.enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        write(out, value);
+    }
+    out.push(b']');
+}
+
+/// A string in ASCII: everything but plain printable characters is escaped (RFC 8259 section 7), so
+/// that no reader of a log line can be misled. Bytes that are not UTF-8 become U+FFFD; a text longer
+/// than [`MAX_TEXT`] ends in `...` after the cut.
+pub(crate) fn string(out: &mut Vec<u8>, text: &[u8]) {
+    let (kept, cut) = match text.split_at_checked(MAX_TEXT) {
+        Some((kept, rest)) if !rest.is_empty() => (kept, true),
+        _ => (text, false),
+    };
+    out.push(b'"');
+    if kept.iter().all(|byte| is_plain(*byte)) {
+        out.extend_from_slice(kept);
+    } else {
+        for chunk in kept.utf8_chunks() {
+            chunk.valid().chars().for_each(|character| push(out, character));
+            if !chunk.invalid().is_empty() {
+                push(out, char::REPLACEMENT_CHARACTER);
+            }
+        }
+    }
+    if cut {
+        out.extend_from_slice(b"...");
+    }
+    out.push(b'"');
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
+}
+
+fn push(out: &mut Vec<u8>, character: char) {
+    match u8::try_from(character) {
+        Ok(byte) if is_plain(byte) => out.push(byte),
+        Ok(byte @ (b'"' | b'\\')) => out.extend_from_slice(&[b'\\', byte]),
+        _ => {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                out.extend_from_slice(b"\\u");
+                for shift in [12, 8, 4, 0] {
+                    let digit = char::from_digit(u32::from(*unit >> shift & 0x0f), 16);
+                    out.push(digit.and_then(|digit| u8::try_from(digit).ok()).unwrap_or(b'0'));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn written(text: &[u8]) -> String {
+        let mut out = Vec::new();
+        string(&mut out, text);
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    #[test]
+    fn hostile_text_stays_inside_its_string() {
+        // A01
+        for text in [
+            "a\r\nb",
+            "\u{1b}[31m",
+            "\0",
+            "\u{2028}\u{2029}",
+            "\u{202e}x\u{2066}",
+            "\",\"outcome\":\"allowed",
+            "\\",
+            "\u{e9}\u{1f512}",
+            "\u{7f}",
+        ] {
+            let line = written(text.as_bytes());
+            assert!(line.is_ascii() && line.bytes().all(|byte| byte >= b' '), "{line}");
+            let back: Result<String, _> = serde_json::from_str(&line);
+            assert_eq!(back.ok().as_deref(), Some(text));
+        }
+        assert_eq!(written(b"a\xff\xfeb"), "\"a\\ufffd\\ufffdb\"");
+    }
+
+    #[test]
+    fn every_length_up_to_the_cut_is_valid() {
+        // A06, A07
+        for filler in ["\"", "\\", "\u{1}", "\u{e9}"] {
+            for length in 0..600 {
+                let line = written(filler.repeat(length).as_bytes());
+                let back: String =
+                    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                assert_eq!(back.ends_with("..."), filler.len() * length > MAX_TEXT);
+            }
+        }
+    }
+
+    #[test]
+    fn objects_are_objects() {
+        let mut out = Vec::new();
+        let mut object = Object::open(&mut out);
+        object.text("a", Some(b"x")).text("b", None).number("n", u64::MAX).number("z", 0);
+        object.flag("f", false).flag("t", true).texts("l", ["p", "q"].into_iter());
+        object.texts("e", [].into_iter()).objects("o", &[1, 2], |inner, value| {
+            inner.number("v", *value);
+        });
+        object.close();
+        let expected = r#"{"a":"x","n":18446744073709551615,"z":0,"t":true,"l":["p","q"],"o":[{"v":1},{"v":2}]}"#;
+        assert_eq!(String::from_utf8(out).as_deref(), Ok(expected));
+    }
+}

@@ -1,0 +1,33 @@
+//! Limits: a token bucket each, told apart by a key, kept behind one narrow port.
+
+mod bucket;
+mod key;
+mod spend;
+mod store;
+
+pub use bucket::Quota;
+pub use key::BucketKey;
+pub use store::{BucketStore, MemoryStore, StoreFault};
+
+pub(crate) use bucket::State;
+pub(crate) use key::{KeyParts, Subject};
+pub(crate) use spend::{LimitReport, Spent, spend};
+
+/// Position of a limit in its policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LimitId(pub(crate) u16);
+
+/// A limit as the policy defines it.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    pub(crate) name: Box<str>,
+    pub(crate) quota: Quota,
+    pub(crate) key: KeyParts,
+}
+
+impl Limit {
+    /// The limit's name in the policy.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}

@@ -1,0 +1,145 @@
+//! Whose bucket: the key of a limit, from verified things only.
+
+use crate::address::Address;
+
+/// What a limit tells callers apart by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent parts of one key")]
+pub(crate) struct KeyParts {
+    pub(crate) consumer: bool,
+    pub(crate) credential: bool,
+    pub(crate) address: bool,
+    pub(crate) route: bool,
+}
+
+impl KeyParts {
+    /// Whether the address is the whole key: such a limit is spent before the credential is read.
+    pub(crate) const fn is_address_alone(self) -> bool {
+        self.address && !self.consumer && !self.credential && !self.route
+    }
+}
+
+/// What is known of a request when a limit asks for its bucket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Subject<'k> {
+    pub(crate) consumer: Option<&'k str>,
+    pub(crate) credential: Option<&'k str>,
+    pub(crate) address: Option<Address>,
+    pub(crate) route: Option<&'k str>,
+}
+
+/// Names one bucket: gateway, limit, and the parts of the limit's key. Policy generations are not
+/// part of it, so a reload keeps every bucket.
+#[derive(Clone, Copy, Debug)]
+pub struct BucketKey<'k> {
+    gateway: &'k str,
+    limit: &'k str,
+    subject: Subject<'k>,
+}
+
+impl<'k> BucketKey<'k> {
+    /// The bucket of a limit for the parts of a subject that its key names. A part that the request
+    /// does not have (no consumer on a public route) is a value of its own.
+    pub(crate) fn new(gateway: &'k str, limit: &'k str, parts: KeyParts, of: &Subject<'k>) -> Self {
+        let subject = Subject {
+            consumer: of.consumer.filter(|_| parts.consumer),
+            credential: of.credential.filter(|_| parts.credential),
+            address: of.address.filter(|_| parts.address).map(Address::subscriber),
+            route: of.route.filter(|_| parts.route),
+        };
+        Self { gateway, limit, subject }
+    }
+
+    /// The bucket that newcomers of this limit share while a store has no room for their own.
+    #[must_use]
+    pub fn overflow(&self) -> Self {
+        Self { subject: Subject::default(), ..*self }
+    }
+
+    /// The limit's name.
+    pub fn limit(&self) -> &'k str {
+        self.limit
+    }
+
+    /// Writes the key so that no two keys are written alike: each part carries its length.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        push(out, Some(self.gateway.as_bytes()));
+        push(out, Some(self.limit.as_bytes()));
+        push(out, self.subject.consumer.map(str::as_bytes));
+        push(out, self.subject.credential.map(str::as_bytes));
+        push(out, self.subject.route.map(str::as_bytes));
+        match self.subject.address {
+            None => {}
+            Some(Address::V4(bits)) => out.extend_from_slice(&bits.to_be_bytes()),
+            Some(Address::V6(bits)) => out.extend_from_slice(&(bits >> 64).to_be_bytes()),
+        }
+    }
+}
+
+/// Length plus one, or zero for a part that is not there; then the part. Names are at most 64 bytes.
+fn push(out: &mut Vec<u8>, part: Option<&[u8]>) {
+    let length = part.map_or(0, |part| part.len().saturating_add(1));
+    out.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+    out.extend_from_slice(part.unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const ALL: KeyParts = KeyParts { consumer: true, credential: true, address: true, route: true };
+
+    fn encoded(limit: &str, parts: KeyParts, subject: &Subject<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        BucketKey::new("gw", limit, parts, subject).encode(&mut out);
+        out
+    }
+
+    fn address(text: &str) -> Option<Address> {
+        Address::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn no_two_keys_are_written_alike() {
+        // L09
+        let subject = |consumer, route| Subject { consumer, route, ..Subject::default() };
+        let keys = [
+            subject(Some("a:b"), Some("c")),
+            subject(Some("a"), Some("b:c")),
+            subject(Some("abc"), None),
+            subject(None, Some("abc")),
+            subject(None, None),
+            Subject { credential: Some("abc"), ..Subject::default() },
+            Subject { address: address("1.2.3.4"), ..Subject::default() },
+            Subject { address: address("102:304::"), ..Subject::default() },
+        ];
+        let mut all: Vec<_> = keys.iter().map(|key| encoded("l", ALL, key)).collect();
+        all.push(encoded("l2", ALL, &keys[0]));
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), keys.len() + 1);
+    }
+
+    #[test]
+    fn addresses_count_by_subscriber() {
+        // L12, L13
+        let key =
+            |text| encoded("l", ALL, &Subject { address: address(text), ..Subject::default() });
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:ffff:ffff:ffff"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(key("::ffff:198.51.100.7"), key("198.51.100.7"));
+        assert_ne!(key("198.51.100.7"), key("198.51.100.8"));
+    }
+
+    #[test]
+    fn only_named_parts_count() {
+        let one = Subject { consumer: Some("a"), credential: Some("k1"), ..Subject::default() };
+        let two = Subject { credential: Some("k2"), ..one };
+        let by_consumer = KeyParts { consumer: true, ..KeyParts::default() };
+        // L15: keys of one consumer share its bucket, unless the limit says otherwise.
+        assert_eq!(encoded("l", by_consumer, &one), encoded("l", by_consumer, &two));
+        assert_ne!(encoded("l", ALL, &one), encoded("l", ALL, &two));
+    }
+}

@@ -1,0 +1,166 @@
+//! Several limits on one request: look at all, refuse without spending, else spend.
+
+use super::bucket::{Quota, State};
+use super::key::{BucketKey, Subject};
+use super::store::{BucketStore, StoreFault};
+use super::{Limit, LimitId};
+use crate::time::Timestamp;
+
+/// How often a bucket is read and judged again after somebody else was faster. Each loss means that
+/// another request made progress; when all are lost the request is refused.
+const ATTEMPTS: usize = 16;
+
+/// One limit that a request was held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitReport<'p> {
+    pub(crate) limit: &'p Limit,
+    pub(crate) state: State,
+}
+
+/// The end of a look at some limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spent {
+    /// Every limit gave a token.
+    Yes,
+    /// This limit has none; nothing was taken from the others, but for a race lost half-way.
+    No(LimitId),
+}
+
+/// Takes one token from each limit, or none from any.
+///
+/// The host has no swap of several keys at once. When another request empties a later bucket between
+/// the look and the spending, the tokens already taken stay taken: at most one a limit and request.
+pub(crate) fn spend<'p, S: BucketStore>(
+    limits: impl Iterator<Item = (LimitId, &'p Limit)>,
+    gateway: &str,
+    subject: &Subject<'_>,
+    now: Timestamp,
+    store: &mut S,
+    reports: &mut Vec<LimitReport<'p>>,
+) -> Result<Spent, StoreFault> {
+    let mut seen = Vec::new();
+    let mut refused = None;
+    for (id, limit) in limits {
+        let key = BucketKey::new(gateway, &limit.name, limit.key, subject);
+        let (arrival, ticket) = store.read(&key, now)?;
+        let state = limit.quota.judge(arrival, now);
+        if refused.is_none() && matches!(state, State::Empty { .. }) {
+            refused = Some(id);
+        }
+        seen.push((id, key, ticket, reports.len()));
+        reports.push(LimitReport { limit, state });
+    }
+    if let Some(id) = refused {
+        return Ok(Spent::No(id));
+    }
+    for (id, key, ticket, position) in seen {
+        let Some(report) = reports.get_mut(position) else { continue };
+        report.state = take(&key, &report.limit.quota, report.state, ticket, now, store)?;
+        if matches!(report.state, State::Empty { .. }) {
+            return Ok(Spent::No(id));
+        }
+    }
+    Ok(Spent::Yes)
+}
+
+/// Takes the token that was seen, or looks again as long as others are faster.
+fn take<S: BucketStore>(
+    key: &BucketKey<'_>,
+    quota: &Quota,
+    mut state: State,
+    mut ticket: S::Ticket,
+    now: Timestamp,
+    store: &mut S,
+) -> Result<State, StoreFault> {
+    for _ in 0..ATTEMPTS {
+        let State::Open { next, .. } = state else { return Ok(state) };
+        if store.replace(ticket, next)? {
+            return Ok(state);
+        }
+        let (arrival, again) = store.read(key, now)?;
+        state = quota.judge(arrival, now);
+        ticket = again;
+    }
+    store.contended(key.limit());
+    Ok(State::Empty { retry_in: quota.interval(), full_in: quota.fill() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::{KeyParts, MemoryStore};
+    use crate::time::SECOND;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// Loses a given number of swaps, then behaves.
+    #[derive(Default)]
+    struct Contended {
+        inner: MemoryStore,
+        losses: usize,
+        reads: usize,
+        gave_up: usize,
+    }
+
+    impl BucketStore for Contended {
+        type Ticket = Vec<u8>;
+
+        fn read(
+            &mut self,
+            key: &BucketKey<'_>,
+            now: Timestamp,
+        ) -> Result<(u64, Vec<u8>), StoreFault> {
+            self.reads += 1;
+            self.inner.read(key, now)
+        }
+
+        fn replace(&mut self, ticket: Vec<u8>, next: u64) -> Result<bool, StoreFault> {
+            if self.losses > 0 {
+                self.losses -= 1;
+                return Ok(false);
+            }
+            self.inner.replace(ticket, next)
+        }
+
+        fn contended(&mut self, _limit: &str) {
+            self.gave_up += 1;
+        }
+    }
+
+    fn limit(name: &str, burst: u64) -> Limit {
+        let quota = Quota::new(1, SECOND, burst).unwrap_or_else(|| panic!("burst {burst}"));
+        Limit { name: name.into(), quota, key: KeyParts::default() }
+    }
+
+    fn go(limits: &[Limit], store: &mut Contended) -> Spent {
+        let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
+        let now = Timestamp::from_unix_nanos(1_800_000_000 * SECOND);
+        spend(numbered, "gw", &Subject::default(), now, store, &mut Vec::new())
+            .unwrap_or_else(|fault| panic!("{fault:?}"))
+    }
+
+    #[test]
+    fn a_refusal_spends_nothing() {
+        // L17
+        let limits = [limit("wide", 3), limit("narrow", 1)];
+        let mut store = Contended::default();
+        assert_eq!(go(&limits, &mut store), Spent::Yes);
+        for _ in 0..5 {
+            assert_eq!(go(&limits, &mut store), Spent::No(LimitId(1)));
+        }
+        let wide = [limit("wide", 3)];
+        assert_eq!(go(&wide, &mut store), Spent::Yes);
+        assert_eq!(go(&wide, &mut store), Spent::Yes);
+        assert_eq!(go(&wide, &mut store), Spent::No(LimitId(0)));
+    }
+
+    #[test]
+    fn lost_races_are_run_again_a_bounded_number_of_times() {
+        // L05
+        let mut store = Contended { losses: ATTEMPTS - 1, ..Contended::default() };
+        assert_eq!(go(&[limit("l", 3)], &mut store), Spent::Yes);
+        let mut store = Contended { losses: usize::MAX, ..Contended::default() };
+        assert_eq!(go(&[limit("l", 3)], &mut store), Spent::No(LimitId(0)));
+        assert_eq!((store.reads, store.gave_up), (ATTEMPTS + 1, 1));
+    }
+}

@@ -1,0 +1,147 @@
+//! The compiled policy: immutable, and made by nothing but `config`.
+
+use std::collections::HashMap;
+
+use crate::address::Cidr;
+use crate::authn::KeySource;
+use crate::authn::api_key::{ApiKey, KeyTable};
+use crate::authz::ScopeTable;
+use crate::headers::NameTable;
+use crate::limit::{Limit, LimitId};
+use crate::network::{NetworkSet, NetworkTable};
+use crate::route::{Methods, Route, RouteId, RouteTable};
+
+/// Position of a consumer in its policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ConsumerId(pub(crate) u32);
+
+/// A configured caller.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    pub(crate) name: Box<str>,
+    pub(crate) disabled: bool,
+    /// Where the consumer must be; empty: anywhere.
+    pub(crate) networks: NetworkSet,
+    pub(crate) deny: NetworkSet,
+    pub(crate) limits: Box<[LimitId]>,
+}
+
+impl Consumer {
+    /// The consumer's name in the policy.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Which address counts as the caller's.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum AddressSource {
+    /// What Envoy's socket saw.
+    #[default]
+    Peer,
+    /// Envoy's own answer, however the connection manager derived it.
+    Envoy,
+    /// The right-most entry of `x-forwarded-for` that is not one of these proxies.
+    ForwardedFor(Box<[Cidr]>),
+}
+
+/// Headers that tell an upstream who is calling.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IdentityHeaders {
+    pub(crate) consumer: Option<Box<str>>,
+    pub(crate) credential: Option<Box<str>>,
+    pub(crate) scopes: Option<Box<str>>,
+}
+
+/// What the host must hand in with every request of a policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// [`Request::source_address`](crate::Request::source_address).
+    pub source_address: bool,
+    /// [`Request::route_name`](crate::Request::route_name).
+    pub route_name: bool,
+}
+
+/// Everything that one gateway decides by.
+#[derive(Debug)]
+pub struct Policy {
+    pub(crate) gateway: Box<str>,
+    pub(crate) realm: Box<str>,
+    pub(crate) revision: Box<str>,
+    pub(crate) observe: bool,
+    pub(crate) needs: Needs,
+    pub(crate) address_source: AddressSource,
+    pub(crate) reads_country: bool,
+    pub(crate) names: NameTable,
+    pub(crate) key_sources: Box<[KeySource]>,
+    pub(crate) retiring_header: Option<Box<str>>,
+    pub(crate) identity: IdentityHeaders,
+    pub(crate) networks: NetworkTable,
+    pub(crate) deny: NetworkSet,
+    pub(crate) scopes: ScopeTable,
+    pub(crate) consumers: Box<[Consumer]>,
+    pub(crate) keys: KeyTable,
+    pub(crate) limits: Box<[Limit]>,
+    /// Limits by address alone that hold for every request, also where no route matches.
+    pub(crate) address_limits: Box<[LimitId]>,
+    pub(crate) routes: Box<[Route]>,
+    /// Patterns of the routes that may allow.
+    pub(crate) allow: RouteTable,
+    /// Patterns of the routes with `access: deny`.
+    pub(crate) refuse: RouteTable,
+    /// Routes by Envoy's own route name.
+    pub(crate) by_name: HashMap<Box<str>, Methods>,
+}
+
+impl Policy {
+    /// The name of the gateway that the policy is for.
+    pub fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    /// 16 hex digits that are the same for policies of the same meaning.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// What the host must hand in with every request.
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Whether a header or trailer of this name, in any spelling, must never reach an upstream.
+    pub fn is_stripped(&self, name: &[u8]) -> bool {
+        self.names.is_stripped(name)
+    }
+
+    /// The routes, in the policy's order.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// The keys, in no particular order.
+    pub fn keys(&self) -> &[ApiKey] {
+        self.keys.keys()
+    }
+
+    /// The limits, in no particular order.
+    pub fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
+    pub(crate) fn route(&self, id: RouteId) -> Option<&Route> {
+        usize::try_from(id.0).ok().and_then(|at| self.routes.get(at))
+    }
+
+    pub(crate) fn consumer(&self, id: ConsumerId) -> Option<&Consumer> {
+        usize::try_from(id.0).ok().and_then(|at| self.consumers.get(at))
+    }
+
+    /// The limits at these positions, with their positions.
+    pub(crate) fn limits_at(
+        &self,
+        ids: impl Iterator<Item = LimitId>,
+    ) -> impl Iterator<Item = (LimitId, &Limit)> {
+        ids.filter_map(|id| Some((id, self.limits.get(usize::from(id.0))?)))
+    }
+}

@@ -1,0 +1,300 @@
+//! Why a request is refused: one closed list, and everything that follows from a reason.
+//!
+//! The exact code goes to the operator (audit record, metric, Envoy's response code details). The
+//! caller gets the coarser [`Public`] form, which does not tell an unknown key from a revoked one.
+
+/// Why a request is refused. Codes are stable; later versions add codes and never rename one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Denial {
+    /// Method, path or host cannot be read in exactly one way.
+    RequestMalformed,
+    /// More than one credential, or one place that holds two.
+    CredentialAmbiguous,
+    /// The route needs a credential and none was shown.
+    CredentialMissing,
+    /// No configured key has this digest, or the text cannot be a key.
+    KeyUnknown,
+    /// The key's `not_before` is still to come.
+    KeyNotYetValid,
+    /// The key's `expires` has passed.
+    KeyExpired,
+    /// The key's state is `revoked`.
+    KeyRevoked,
+    /// The key is good, its consumer is disabled.
+    ConsumerDisabled,
+    /// No route matches host and path.
+    RouteUnknown,
+    /// Routes match host and path, none of them this method.
+    MethodNotAllowed,
+    /// A route with `access: deny` matches.
+    RouteDenied,
+    /// The caller's address or country is in a denied network.
+    AddressDenied,
+    /// The route allows some networks and the caller is in none of them.
+    AddressNotAllowed,
+    /// A rule needs the caller's address and it is not known for certain.
+    AddressUnknown,
+    /// The consumer may call from some networks and this address is in none of them.
+    NetworkNotAllowed,
+    /// The principal lacks a scope that the route asks for.
+    ScopeMissing,
+    /// A limit has no token left.
+    RateLimited,
+    /// The filter has no policy in force.
+    PolicyUnavailable,
+    /// Envoy refused a call that the decision needs.
+    HostFailure,
+}
+
+/// What the caller is told: a coarser form of the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Public {
+    /// The request cannot be read in exactly one way.
+    Malformed,
+    /// Exactly one credential must be sent.
+    Ambiguous,
+    /// A valid credential is needed.
+    Unauthenticated,
+    /// This caller may not do this.
+    Forbidden,
+    /// The credential lacks a scope; which one is told.
+    InsufficientScope,
+    /// Too many requests.
+    RateLimited,
+    /// The gateway cannot decide now.
+    Unavailable,
+}
+
+/// One row of the table of reasons.
+struct Row(Denial, &'static str, Public, &'static str);
+
+/// Every reason once, in the order of the enum: code, public form, meaning for the operator.
+const TABLE: [Row; 19] = [
+    Row(
+        Denial::RequestMalformed,
+        "request_malformed",
+        Public::Malformed,
+        "method, path or host cannot be read in exactly one way",
+    ),
+    Row(
+        Denial::CredentialAmbiguous,
+        "credential_ambiguous",
+        Public::Ambiguous,
+        "more than one credential was sent, or one place holds two",
+    ),
+    Row(
+        Denial::CredentialMissing,
+        "credential_missing",
+        Public::Unauthenticated,
+        "the route needs a credential and none was sent",
+    ),
+    Row(
+        Denial::KeyUnknown,
+        "key_unknown",
+        Public::Unauthenticated,
+        "no configured key has this digest, or the text cannot be a key",
+    ),
+    Row(
+        Denial::KeyNotYetValid,
+        "key_not_yet_valid",
+        Public::Unauthenticated,
+        "the key's `not_before` is still to come",
+    ),
+    Row(
+        Denial::KeyExpired,
+        "key_expired",
+        Public::Unauthenticated,
+        "the key's `expires` has passed",
+    ),
+    Row(Denial::KeyRevoked, "key_revoked", Public::Unauthenticated, "the key's state is `revoked`"),
+    Row(
+        Denial::ConsumerDisabled,
+        "consumer_disabled",
+        Public::Unauthenticated,
+        "the key is good, its consumer is disabled",
+    ),
+    Row(Denial::RouteUnknown, "route_unknown", Public::Forbidden, "no route matches host and path"),
+    Row(
+        Denial::MethodNotAllowed,
+        "method_not_allowed",
+        Public::Forbidden,
+        "routes match host and path, none of them this method",
+    ),
+    Row(
+        Denial::RouteDenied,
+        "route_denied",
+        Public::Forbidden,
+        "a route with `access: deny` matches",
+    ),
+    Row(
+        Denial::AddressDenied,
+        "address_denied",
+        Public::Forbidden,
+        "the caller's address or country is in a denied network",
+    ),
+    Row(
+        Denial::AddressNotAllowed,
+        "address_not_allowed",
+        Public::Forbidden,
+        "the route allows some networks and the caller is in none of them",
+    ),
+    Row(
+        Denial::AddressUnknown,
+        "address_unknown",
+        Public::Forbidden,
+        "a rule needs the caller's address and it is not known for certain",
+    ),
+    Row(
+        Denial::NetworkNotAllowed,
+        "network_not_allowed",
+        Public::Forbidden,
+        "the consumer may call from some networks and this address is in none of them",
+    ),
+    Row(
+        Denial::ScopeMissing,
+        "scope_missing",
+        Public::InsufficientScope,
+        "the caller lacks a scope that the route asks for",
+    ),
+    Row(Denial::RateLimited, "rate_limited", Public::RateLimited, "a limit has no token left"),
+    Row(
+        Denial::PolicyUnavailable,
+        "policy_unavailable",
+        Public::Unavailable,
+        "the filter has no policy in force",
+    ),
+    Row(
+        Denial::HostFailure,
+        "host_failure",
+        Public::Unavailable,
+        "Envoy refused a call that the decision needs",
+    ),
+];
+
+impl Denial {
+    /// Every reason, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.0)
+    }
+
+    /// Position in the table, from 0: a dense index for counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The stable code: audit record, metric, response code details.
+    pub fn code(self) -> &'static str {
+        self.row().1
+    }
+
+    /// What the caller is told.
+    pub fn public(self) -> Public {
+        self.row().2
+    }
+
+    /// What the code means, for the operator.
+    pub fn meaning(self) -> &'static str {
+        self.row().3
+    }
+
+    /// HTTP status of the reply.
+    pub fn status(self) -> u16 {
+        self.public().status()
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a test holds that the table has every variant")]
+    fn row(self) -> &'static Row {
+        &TABLE[self.index()]
+    }
+}
+
+impl Public {
+    /// HTTP status (RFC 9110 section 15, RFC 6585 section 4 for 429).
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Malformed | Self::Ambiguous => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden | Self::InsufficientScope => 403,
+            Self::RateLimited => 429,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// gRPC status code for callers that speak gRPC.
+    pub const fn grpc_status(self) -> u8 {
+        match self {
+            Self::Malformed | Self::Ambiguous => 3,
+            Self::Unauthenticated => 16,
+            Self::Forbidden | Self::InsufficientScope => 7,
+            Self::RateLimited => 8,
+            Self::Unavailable => 14,
+        }
+    }
+
+    /// The `type` member of the problem body (RFC 9457 section 3.1.1).
+    pub const fn problem_type(self) -> &'static str {
+        match self {
+            Self::Malformed => "urn:portcullis:problem:malformed-request",
+            Self::Ambiguous => "urn:portcullis:problem:ambiguous-credential",
+            Self::Unauthenticated => "urn:portcullis:problem:unauthenticated",
+            Self::Forbidden => "urn:portcullis:problem:forbidden",
+            Self::InsufficientScope => "urn:portcullis:problem:insufficient-scope",
+            Self::RateLimited => "urn:portcullis:problem:rate-limited",
+            Self::Unavailable => "urn:portcullis:problem:unavailable",
+        }
+    }
+
+    /// The `title` member: the status' own phrase.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Malformed | Self::Ambiguous => "Bad Request",
+            Self::Unauthenticated => "Unauthorized",
+            Self::Forbidden | Self::InsufficientScope => "Forbidden",
+            Self::RateLimited => "Too Many Requests",
+            Self::Unavailable => "Service Unavailable",
+        }
+    }
+
+    /// The `detail` member, and the message for gRPC callers.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::Malformed => "The request cannot be read in exactly one way.",
+            Self::Ambiguous => "Send exactly one credential.",
+            Self::Unauthenticated => "A valid credential is required.",
+            Self::Forbidden => "This request is not allowed.",
+            Self::InsufficientScope => "The credential lacks a scope that this request needs.",
+            Self::RateLimited => "Too many requests.",
+            Self::Unavailable => "The gateway cannot decide this request now.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for (position, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.0.index(), position, "{}", row.1);
+        }
+        assert_eq!(Denial::HostFailure.index(), TABLE.len() - 1);
+    }
+
+    #[test]
+    fn every_refused_key_reads_the_same_to_the_caller() {
+        // K08
+        for denial in [
+            Denial::KeyUnknown,
+            Denial::KeyNotYetValid,
+            Denial::KeyExpired,
+            Denial::KeyRevoked,
+            Denial::ConsumerDisabled,
+        ] {
+            assert_eq!(denial.public(), Public::Unauthenticated);
+        }
+    }
+}
