@@ -1,0 +1,249 @@
+//! What a gateway did with one request, and how it is held against what the case expects.
+
+use crate::case::{Expect, Request, Step};
+use crate::template;
+use portcullis_core::Timestamp;
+use serde_json::{Map, Value};
+
+/// Everything that can be seen from outside of one request.
+#[derive(Default, Debug)]
+pub struct Seen {
+    pub status: u16,
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub body: Vec<u8>,
+    /// What the upstream received; `None` when the request never got there.
+    pub upstream: Option<Arrived>,
+    /// The audit record; `None` when there was no decision.
+    pub audit: Option<Value>,
+    /// Envoy's response code details of a reply of the filter.
+    pub details: Option<String>,
+}
+
+/// A request as the upstream received it.
+#[derive(Default, Debug, Clone)]
+pub struct Arrived {
+    pub method: Vec<u8>,
+    pub path: Vec<u8>,
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A gateway under test: it carries out one request at one offset from the start of its case.
+pub trait Gateway {
+    fn send(&mut self, request: &Request, at: u64) -> Result<Seen, String>;
+}
+
+/// Runs every step of a case; the first that differs is the answer, with all that was seen.
+pub fn run(
+    steps: &[Step],
+    now: Timestamp,
+    exact: bool,
+    gateway: &mut dyn Gateway,
+) -> Result<(), String> {
+    for (number, step) in steps.iter().enumerate() {
+        for time in 0..step.times {
+            let seen = gateway.send(&step.request(now), step.at)?;
+            let faults = if exact {
+                faults(&step.expect, &seen, now)
+            } else {
+                not_denied(&step.expect, &seen)
+            };
+            if !faults.is_empty() {
+                let at = format!("step {number}, time {time}");
+                return Err(format!("{at}:\n  {}\nseen: {}", faults.join("\n  "), show(&seen)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn not_denied(expect: &Expect, seen: &Seen) -> Vec<String> {
+    let allowed = expect.status == 200 && expect.grpc.is_none();
+    match (&seen.upstream, allowed) {
+        (Some(_), false) => vec!["reached the upstream".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn faults(expect: &Expect, seen: &Seen, now: Timestamp) -> Vec<String> {
+    let mut faults = not_denied(expect, seen);
+    let mut check = |what: &str, want: &str, got: &str| {
+        if want != got {
+            faults.push(format!("{what}: expected `{want}`, got `{got}`"));
+        }
+    };
+    check("status", &expect.status.to_string(), &seen.status.to_string());
+    let allowed = expect.status == 200 && expect.grpc.is_none();
+    if allowed && seen.upstream.is_none() {
+        check("upstream", "reached", "not reached");
+    }
+    if let Some(reason) = &expect.reason {
+        let recorded = seen
+            .audit
+            .as_ref()
+            .and_then(|audit| audit.get("reason"))
+            .map_or("", |r| r.as_str().unwrap_or(""));
+        check("reason", reason, recorded);
+        if let (Some(details), false) = (&seen.details, allowed) {
+            check("response code details", reason, details);
+        }
+    }
+    if let Some(grpc) = &expect.grpc {
+        let text = |name: &str| joined(&seen.headers, name).unwrap_or_default();
+        check("grpc-status", &grpc.status.to_string(), &text("grpc-status"));
+        if let Some(message) = &grpc.message {
+            check("grpc-message", message, &text("grpc-message"));
+        }
+        check("body", "", &String::from_utf8_lossy(&seen.body));
+    }
+    header_faults("response", &expect.headers, &seen.headers, now, &mut check);
+    if !expect.body.is_empty() {
+        let problem: Value = serde_json::from_slice(&seen.body).unwrap_or(Value::Null);
+        member_faults("body", &expect.body, &problem, now, &mut check);
+    }
+    if !expect.audit.is_empty() {
+        member_faults(
+            "audit",
+            &expect.audit,
+            seen.audit.as_ref().unwrap_or(&Value::Null),
+            now,
+            &mut check,
+        );
+    }
+    if let Some(arrived) = &seen.upstream {
+        upstream_faults(expect, arrived, now, &mut check);
+    }
+    faults
+}
+
+fn upstream_faults(
+    expect: &Expect,
+    arrived: &Arrived,
+    now: Timestamp,
+    check: &mut dyn FnMut(&str, &str, &str),
+) {
+    let want = &expect.upstream;
+    if let Some(path) = &want.path {
+        check("upstream path", &show_bytes(&template::bytes(path)), &show_bytes(&arrived.path));
+    }
+    if let Some(method) = &want.method {
+        check("upstream method", method, &show_bytes(&arrived.method));
+    }
+    header_faults("upstream", &want.headers, &arrived.headers, now, check);
+    for (names, lines, part) in [
+        (&want.absent, &arrived.headers, "header"),
+        (&want.trailers_absent, &arrived.trailers, "trailer"),
+    ] {
+        for name in names {
+            if let Some(value) = joined(lines, name) {
+                check(&format!("upstream {part} {name}"), "absent", &value);
+            }
+        }
+    }
+}
+
+fn header_faults(
+    whose: &str,
+    want: &Map<String, Value>,
+    lines: &[(Vec<u8>, Vec<u8>)],
+    now: Timestamp,
+    check: &mut dyn FnMut(&str, &str, &str),
+) {
+    for (name, value) in want {
+        let got = joined(lines, name);
+        value_faults(
+            &format!("{whose} header {name}"),
+            value,
+            got.map(Value::String).as_ref(),
+            now,
+            check,
+        );
+    }
+}
+
+fn member_faults(
+    whose: &str,
+    want: &Map<String, Value>,
+    document: &Value,
+    now: Timestamp,
+    check: &mut dyn FnMut(&str, &str, &str),
+) {
+    for (name, value) in want {
+        value_faults(&format!("{whose} member {name}"), value, document.get(name), now, check);
+    }
+}
+
+fn value_faults(
+    what: &str,
+    want: &Value,
+    got: Option<&Value>,
+    now: Timestamp,
+    check: &mut dyn FnMut(&str, &str, &str),
+) {
+    match (template::fill_value(want.clone(), now), got) {
+        (Value::Null, None | Some(Value::Null)) => {}
+        (Value::Null, Some(got)) => check(what, "absent", &plain(got)),
+        (want, None) => check(what, &plain(&want), "absent"),
+        (Value::Object(want), Some(got)) => member_faults(what, &want, got, now, check),
+        (Value::String(want), Some(got)) if want.starts_with('~') => {
+            let got = plain(got);
+            if !got.contains(&want[1..]) {
+                check(what, &want, &got);
+            }
+        }
+        (want, Some(got)) => check(what, &plain(&want), &plain(got)),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The values of every line of that name, joined by `, `; `None` without one.
+pub fn joined(lines: &[(Vec<u8>, Vec<u8>)], name: &str) -> Option<String> {
+    let values: Vec<String> = lines
+        .iter()
+        .filter(|(line, _)| line.eq_ignore_ascii_case(name.as_bytes()))
+        .map(|(_, value)| show_bytes(value))
+        .collect();
+    if values.is_empty() { None } else { Some(values.join(", ")) }
+}
+
+/// The bytes as text, each that is not printable ASCII as `\xNN`.
+pub fn show_bytes(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| match byte {
+            b' '..=b'~' => char::from(*byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        })
+        .collect()
+}
+
+fn show(seen: &Seen) -> String {
+    let lines = |lines: &[(Vec<u8>, Vec<u8>)]| -> String {
+        lines
+            .iter()
+            .map(|(n, v)| format!("\n    {}: {:.200}", show_bytes(n), show_bytes(v)))
+            .collect()
+    };
+    let upstream = seen.upstream.as_ref().map_or_else(
+        || "not reached".to_owned(),
+        |it| {
+            format!(
+                "{} {:.200}{}",
+                show_bytes(&it.method),
+                show_bytes(&it.path),
+                lines(&it.headers)
+            )
+        },
+    );
+    let audit = seen.audit.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+    format!(
+        "status {}{}\n  body {:.600}\n  details {:?}\n  upstream {upstream}\n  audit {audit:.2000}",
+        seen.status,
+        lines(&seen.headers),
+        String::from_utf8_lossy(&seen.body),
+        seen.details,
+    )
+}

@@ -1,0 +1,70 @@
+//! An upstream that remembers what it saw, by request id, and answers 200 to everything.
+
+use crate::expect::Arrived;
+use crate::http1::{Framing, framing, read_chunked, read_headers, read_line};
+use std::collections::HashMap;
+use std::io::{BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// The running upstream; its threads end with the process.
+#[derive(Clone)]
+pub struct Upstream {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<HashMap<Vec<u8>, Arrived>>>,
+}
+
+impl Upstream {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("the address of a bound socket");
+        let seen = Arc::new(Mutex::new(HashMap::new()));
+        let upstream = Self { address, seen };
+        let serving = upstream.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let serving = serving.clone();
+                std::thread::spawn(move || {
+                    let _ = serving.serve(stream);
+                });
+            }
+        });
+        upstream
+    }
+
+    /// What arrived with that request id, if anything did. It is forgotten here.
+    pub fn take(&self, request_id: &str) -> Option<Arrived> {
+        self.seen.lock().expect("no thread panics with the lock").remove(request_id.as_bytes())
+    }
+
+    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut stream = BufReader::new(stream);
+        loop {
+            let line = read_line(&mut stream)?;
+            let mut parts = line.splitn(2, |byte| *byte == b' ');
+            let method = parts.next().unwrap_or_default().to_vec();
+            let target = parts.next().unwrap_or_default();
+            let path = target.strip_suffix(b" HTTP/1.1").unwrap_or(target).to_vec();
+            let headers = read_headers(&mut stream)?;
+            let mut trailers = Vec::new();
+            match framing(&headers) {
+                Framing::Length(length) => {
+                    stream.read_exact(&mut vec![0; length])?;
+                }
+                Framing::Chunked => trailers = read_chunked(&mut stream)?.1,
+                Framing::None => {}
+            }
+            let id =
+                headers.iter().find(|(name, _)| name == b"x-request-id").map(|(_, id)| id.clone());
+            if let Some(id) = id.filter(|id| id.starts_with(b"case-")) {
+                let arrived = Arrived { method: method.clone(), path, headers, trailers };
+                self.seen.lock().expect("no thread panics with the lock").insert(id, arrived);
+            }
+            let body: &[u8] = if method == b"HEAD" { b"" } else { b"ok\n" };
+            let mut answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n".to_vec();
+            answer.extend(body);
+            stream.get_mut().write_all(&answer)?;
+        }
+    }
+}
