@@ -121,11 +121,14 @@ impl<'p, 'r> Decision<'p, 'r> {
             Err(Denial::RequestMalformed | Denial::HostFailure | Denial::PolicyUnavailable) => {
                 Outcome::Refused
             }
-            Err(_) if self.policy.observe || self.route.is_some_and(|route| route.observe) => {
-                Outcome::Observed
-            }
+            Err(_) if self.only_observes() => Outcome::Observed,
             Err(_) => Outcome::Refused,
         }
+    }
+
+    /// Whether the policy or the route looks on without refusing.
+    pub(crate) fn only_observes(&self) -> bool {
+        self.policy.observe || self.route.is_some_and(|route| route.observe)
     }
 
     /// The route that the request belongs to.

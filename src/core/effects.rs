@@ -57,7 +57,7 @@ impl<'r> Decision<'_, 'r> {
         let mut forward = Forward { remove: self.headers.stripped.clone(), ..Forward::default() };
         self.strip_sources(&mut forward);
         self.set_identity(&mut forward);
-        if self.verdict.is_ok() {
+        if !self.only_observes() {
             forward.response = rate_limit_headers(&self.limits);
         }
         let retiring =

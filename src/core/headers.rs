@@ -135,11 +135,12 @@ impl<'r> Headers<'r> {
         }
     }
 
-    /// Whether the caller speaks gRPC (`application/grpc`, with or without a suffix).
+    /// Whether the caller speaks gRPC, by Envoy's own test: `application/grpc`, alone or with a `+`
+    /// suffix. Envoy turns our reply into a gRPC one in exactly these cases.
     pub(crate) fn is_grpc(&self) -> bool {
         let rest =
             self.content_type.one().and_then(|value| value.strip_prefix(b"application/grpc"));
-        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
     }
 }
 
