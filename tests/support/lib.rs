@@ -15,6 +15,7 @@ pub mod bootstrap;
 pub mod case;
 pub mod envoy;
 pub mod expect;
+pub mod fake_host;
 pub mod http1;
 pub mod native;
 pub mod policy;
