@@ -5,6 +5,8 @@
 //! best pattern of host and path owns the request; its methods then decide. A method that none of
 //! its routes allows is refused and never falls to a laxer pattern.
 
+mod cover;
+
 use std::collections::HashMap;
 
 use crate::authz::Requirement;
