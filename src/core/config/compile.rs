@@ -1,0 +1,130 @@
+//! From a document to a policy. The grammar is checked first; what it found wrong is passed over here
+//! in silence, everything else that is wrong is reported here.
+
+mod consumers;
+mod headers;
+mod limits;
+mod names;
+mod networks;
+mod read;
+mod routes;
+mod scopes;
+
+use super::diagnostic::{Report, code};
+use super::forms;
+use super::node::Node;
+use super::place::Place;
+use super::{Compiled, revision, shape};
+use crate::address::Cidr;
+use crate::policy::{AddressSource, Needs, Policy};
+
+/// Compiles a document, gathering every finding. There is a policy exactly when none is an error.
+pub fn compile(document: &Node<'_>) -> Compiled {
+    let mut report = Report::default();
+    shape::check(document, &mut report);
+    let policy = build(document, &mut report);
+    let policy = if report.has_errors() { None } else { Some(policy) };
+    Compiled { policy, diagnostics: report.finish() }
+}
+
+fn build(document: &Node<'_>, report: &mut Report) -> Policy {
+    let headers = headers::compile(document, report);
+    let networks = networks::compile(document, report);
+    let limits = limits::compile(document, report);
+    let mut scopes = scopes::Scopes::collect(document, report);
+
+    let deny = networks.set(document, "deny", &Place::TOP, report);
+    let global = limits.ids(document, "global_limits", &Place::TOP, report);
+    let callers = consumers::compile(document, &networks, &limits, &mut scopes, report);
+    let routes = routes::compile(document, &networks, &limits, &global, &scopes, report);
+    networks.names.report_unused(report);
+    limits.names.report_unused(report);
+    scopes.report_unused(report);
+
+    let sets = || {
+        let of_consumers = callers.consumers.iter().flat_map(|one| [&one.networks, &one.deny]);
+        let of_routes = routes.all.iter().flat_map(|one| [&one.networks, &one.deny]);
+        of_consumers.chain(of_routes).chain([&deny])
+    };
+    let needs = Needs {
+        source_address: sets().any(|set| set.needs_address()) || limits.need_address(),
+        route_name: !routes.by_name.is_empty(),
+    };
+    let gateway = read::text(document, "gateway").unwrap_or_default();
+    Policy {
+        gateway: gateway.into(),
+        realm: read::text(document, "realm").unwrap_or(gateway).into(),
+        revision: if report.has_errors() { "".into() } else { revision::of(document) },
+        observe: read::text(document, "mode") == Some("observe"),
+        needs,
+        address_source: address_source(document, report),
+        reads_country: headers.reads_country,
+        names: headers.names,
+        key_sources: headers.key_sources,
+        retiring_header: headers.retiring_header,
+        identity: headers.identity,
+        deny,
+        scopes: scopes.finish(),
+        consumers: callers.consumers.into(),
+        keys: callers.keys,
+        address_limits: limits.by_address_alone(&global),
+        networks: networks.table,
+        limits: limits.finish(),
+        routes: routes.all.into(),
+        allow: routes.allow,
+        refuse: routes.refuse,
+        by_name: routes.by_name,
+    }
+}
+
+fn address_source(document: &Node<'_>, report: &mut Report) -> AddressSource {
+    const FIELD: &str = "trusted_proxies";
+    let section = document.member("client_address").unwrap_or(&Node::Null);
+    let place = Place::TOP.field("client_address");
+    let source = read::text(section, "source").unwrap_or_default();
+    let has_proxies = section.member(FIELD).is_some();
+    match source {
+        "forwarded_for" if !has_proxies => {
+            let message = "`forwarded_for` needs `trusted_proxies`";
+            let help = "list the addresses of the proxies in front of this Envoy";
+            report.error(code::MISSING_FIELD, &place, message, help);
+        }
+        "peer" | "envoy" if has_proxies => {
+            let message = format!("has no effect with the source `{source}`");
+            let help = "leave it out, or take the source `forwarded_for`";
+            report.error(code::FIELD_WITHOUT_EFFECT, &place.field(FIELD), message, help);
+        }
+        _ => {}
+    }
+    if source == "envoy" {
+        return AddressSource::Envoy;
+    }
+    let mut proxies = Vec::new();
+    for (index, text) in read::texts(section, FIELD) {
+        let Ok(range) = Cidr::parse(text) else { continue };
+        if range.length() == 0 && !read::flag(section, "trust_any_proxy") {
+            let message =
+                "every address would be a trusted proxy, and every caller could choose its address";
+            let help = "list the proxies, or say `trust_any_proxy: true`";
+            report.error(code::PROXY_ANY, &place.field(FIELD).item(index), message, help);
+        }
+        proxies.push(range);
+    }
+    match source {
+        "forwarded_for" => AddressSource::ForwardedFor(proxies.into()),
+        _ => AddressSource::Peer,
+    }
+}
+
+/// The canonical spelling of a text, if it is in the form.
+fn canonical(text: &str, form: &super::grammar::Form) -> Option<Box<str>> {
+    (form.check)(text).ok().map(|text| text.into())
+}
+
+/// The canonical spelling of a header's name.
+fn header(text: &str) -> Option<Box<str>> {
+    canonical(text, &forms::HEADER)
+}
+
+#[cfg(test)]
+mod tests;

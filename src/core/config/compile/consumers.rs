@@ -1,0 +1,166 @@
+//! Consumers and their API keys.
+
+use super::super::diagnostic::{Report, Shown, code};
+use super::super::forms;
+use super::super::node::Node;
+use super::super::place::Place;
+use super::limits::Limits;
+use super::networks::Networks;
+use super::read;
+use super::scopes::Scopes;
+use crate::authn::api_key::{ApiKey, KeyDigest, KeyState, KeyTable};
+use crate::authz::{ScopeId, ScopeSetId};
+use crate::policy::{Consumer, ConsumerId};
+use crate::time::Timestamp;
+
+/// The consumers of a policy and their keys.
+pub(super) struct Callers {
+    pub(super) consumers: Vec<Consumer>,
+    pub(super) keys: KeyTable,
+}
+
+/// Where a key stands: the positions of its consumer and of itself.
+type KeyPlace = (usize, usize);
+
+/// What is gathered on the way.
+#[derive(Default)]
+struct Gathered<'n> {
+    keys: Vec<ApiKey>,
+    accepts_opaque: bool,
+    names: Vec<(&'n str, usize)>,
+    ids: Vec<(&'n str, KeyPlace)>,
+    digests: Vec<(KeyDigest, KeyPlace)>,
+}
+
+pub(super) fn compile(
+    document: &Node<'_>,
+    networks: &Networks<'_>,
+    limits: &Limits<'_>,
+    scopes: &mut Scopes<'_>,
+    report: &mut Report,
+) -> Callers {
+    let section = Place::TOP.field("consumers");
+    let mut gathered = Gathered::default();
+    let mut consumers = Vec::new();
+    for (index, node) in read::items(document, "consumers").iter().enumerate() {
+        let place = section.item(index);
+        let name = read::text(node, "name").unwrap_or_default();
+        gathered.names.push((name, index));
+        let consumer = Consumer {
+            name: name.into(),
+            disabled: read::flag(node, "disabled"),
+            networks: networks.allow_set(node, &place, report),
+            deny: networks.set(node, "deny", &place, report),
+            limits: limits.ids(node, "limits", &place, report).into(),
+        };
+        networks.report_both(&consumer.networks, &consumer.deny, &place, report);
+        consumers.push(consumer);
+        let held = scopes.of_consumer(node, &place, report);
+        if node.member("api_keys").is_none() {
+            let message =
+                format!("{} has no credential, so no request can come from it", Shown(name));
+            report.warning(
+                code::CONSUMER_WITHOUT_CREDENTIAL,
+                &place,
+                message,
+                "give it `api_keys`",
+            );
+        }
+        let list = place.field("api_keys");
+        for (position, key) in read::items(node, "api_keys").iter().enumerate() {
+            let at = (index, position);
+            gathered.key(key, at, &held, scopes, &list.item(position), report);
+        }
+    }
+    gathered.report_duplicates(&section, report);
+    Callers { consumers, keys: KeyTable::new(gathered.keys, gathered.accepts_opaque) }
+}
+
+impl<'n> Gathered<'n> {
+    fn key(
+        &mut self,
+        node: &'n Node<'_>,
+        at: KeyPlace,
+        held: &(Vec<ScopeId>, ScopeSetId),
+        scopes: &mut Scopes<'_>,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
+        let time = |field| read::text(node, field).and_then(Timestamp::parse_rfc3339);
+        let (not_before, expires) = (time("not_before"), time("expires"));
+        if let (Some(start), Some(end)) = (not_before, expires)
+            && end <= start
+        {
+            let message = "the key expires before it becomes valid";
+            let help = "`expires` must be later than `not_before`";
+            report.error(code::KEY_NEVER_VALID, place, message, help);
+        }
+        let id = read::text(node, "id").unwrap_or_default();
+        let scopes = scopes.of_key(node, held, place, report);
+        self.accepts_opaque |= read::text(node, "format") == Some("opaque");
+        self.ids.push((id, at));
+        let digest = read::text(node, "sha256").filter(|text| (forms::DIGEST.check)(text).is_ok());
+        let Some(digest) = digest.and_then(decode_hex) else { return };
+        self.digests.push((digest, at));
+        self.keys.push(ApiKey {
+            id: id.into(),
+            digest,
+            consumer: ConsumerId(u32::try_from(at.0).unwrap_or(u32::MAX)),
+            scopes,
+            state: match read::text(node, "state") {
+                Some("revoked") => KeyState::Revoked,
+                Some("retiring") => KeyState::Retiring,
+                _ => KeyState::Active,
+            },
+            not_before,
+            expires,
+        });
+    }
+
+    fn report_duplicates(&mut self, section: &Place<'_>, report: &mut Report) {
+        for ((_, first), (name, later)) in duplicates(&mut self.names) {
+            if !name.is_empty() {
+                let message = format!("{} is the name of consumer {first} too", Shown(name));
+                let place = section.item(later);
+                report.error(code::DUPLICATE_NAME, &place.field("name"), message, "");
+            }
+        }
+        let mut same = |code, field, what: &str, first: KeyPlace, later: KeyPlace| {
+            let message = format!("is {what} of /consumers/{}/api_keys/{} too", first.0, first.1);
+            let (consumer, list) = (section.item(later.0), "api_keys");
+            report.error(code, &consumer.field(list).item(later.1).field(field), message, "");
+        };
+        for ((_, first), (id, later)) in duplicates(&mut self.ids) {
+            if !id.is_empty() {
+                same(code::DUPLICATE_NAME, "id", "the id", first, later);
+            }
+        }
+        for ((_, first), (_, later)) in duplicates(&mut self.digests) {
+            same(code::DUPLICATE_DIGEST, "sha256", "the digest", first, later);
+        }
+    }
+}
+
+/// Neighbours with the same key, once everything is sorted.
+fn duplicates<K: Ord + Copy, P: Ord + Copy>(all: &mut [(K, P)]) -> Vec<((K, P), (K, P))> {
+    all.sort_unstable();
+    let pairs = all.windows(2).filter_map(|pair| match pair {
+        [first, later] if first.0 == later.0 => Some((*first, *later)),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+/// 64 hexadecimal digits.
+fn decode_hex(text: &str) -> Option<KeyDigest> {
+    let mut digest = [0; 32];
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        let value = char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?;
+        *byte = u8::try_from(value).ok()?;
+    }
+    Some(digest)
+}

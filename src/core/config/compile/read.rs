@@ -1,0 +1,24 @@
+//! Reading a document whose shape was checked: what has the wrong type is passed over.
+
+use super::super::node::Node;
+
+/// The text in a field.
+pub(super) fn text<'n>(node: &'n Node<'_>, field: &str) -> Option<&'n str> {
+    node.member(field).and_then(Node::as_text)
+}
+
+/// The boolean in a field, `false` where there is none.
+pub(super) fn flag(node: &Node<'_>, field: &str) -> bool {
+    matches!(node.member(field), Some(Node::Bool(true)))
+}
+
+/// The items of the list in a field.
+pub(super) fn items<'n, 't>(node: &'n Node<'t>, field: &str) -> &'n [Node<'t>] {
+    node.member(field).map(Node::items).unwrap_or_default()
+}
+
+/// The texts in a list, with their positions.
+pub(super) fn texts<'n>(node: &'n Node<'_>, field: &str) -> impl Iterator<Item = (usize, &'n str)> {
+    let items = items(node, field).iter().enumerate();
+    items.filter_map(|(index, item)| Some((index, item.as_text()?)))
+}

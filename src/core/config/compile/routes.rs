@@ -1,0 +1,250 @@
+//! Routes: what they match, what they ask for, and which exclude each other.
+
+use std::collections::HashMap;
+
+use super::super::diagnostic::{Report, Shown, code};
+use super::super::forms;
+use super::super::node::Node;
+use super::super::place::Place;
+use super::limits::Limits;
+use super::networks::Networks;
+use super::scopes::Scopes;
+use super::{canonical, read};
+use crate::limit::LimitId;
+use crate::route::{
+    Access, HostPattern, Methods, PathPattern, Route, RouteId, RouteTable, Segment,
+};
+
+/// The routes of a policy and the patterns that lead to them.
+#[derive(Default)]
+pub(super) struct Routes {
+    pub(super) all: Vec<Route>,
+    pub(super) allow: RouteTable,
+    pub(super) refuse: RouteTable,
+    pub(super) by_name: HashMap<Box<str>, Methods>,
+}
+
+/// The parts of the policy that routes name.
+struct Parts<'p, 'n> {
+    networks: &'p Networks<'n>,
+    limits: &'p Limits<'n>,
+    global: &'p [LimitId],
+    scopes: &'p Scopes<'n>,
+}
+
+pub(super) fn compile<'n>(
+    document: &'n Node<'_>,
+    networks: &Networks<'n>,
+    limits: &Limits<'n>,
+    global: &[LimitId],
+    scopes: &Scopes<'n>,
+    report: &mut Report,
+) -> Routes {
+    let parts = Parts { networks, limits, global, scopes };
+    let section = Place::TOP.field("routes");
+    let nodes = read::items(document, "routes");
+    let mut routes = Routes::default();
+    for (index, node) in nodes.iter().enumerate() {
+        routes.all.push(route(node, index, &parts, &section.item(index), report));
+    }
+    routes.report_duplicates(&section, report);
+    let matchers: Vec<_> = nodes.iter().map(Matcher::read).collect();
+    for (index, matcher) in matchers.iter().enumerate() {
+        routes.insert(index, matcher, &section.item(index), report);
+    }
+    for (index, matcher) in matchers.iter().enumerate() {
+        routes.report_unreachable(index, matcher, &section.item(index), report);
+    }
+    routes
+}
+
+fn route(
+    node: &Node<'_>,
+    index: usize,
+    parts: &Parts<'_, '_>,
+    place: &Place<'_>,
+    report: &mut Report,
+) -> Route {
+    let access = match read::text(node, "access") {
+        Some("public") => Access::Public,
+        Some("deny") => Access::Deny,
+        _ => Access::Credentials,
+    };
+    let observe = read::text(node, "mode") == Some("observe");
+    if access == Access::Deny {
+        for field in ["networks", "deny"] {
+            if node.member(field).is_some() {
+                let message = "has no effect on a route that refuses everybody";
+                report.error(
+                    code::FIELD_WITHOUT_EFFECT,
+                    &place.field(field),
+                    message,
+                    "leave it out",
+                );
+            }
+        }
+        if observe {
+            let message = "a deny route in observe mode would forward what other routes refuse";
+            let help =
+                "try a deny route out by what the audit record says of the routes it would cover";
+            report.error(code::FIELDS_CONFLICT, &place.field("mode"), message, help);
+        }
+    }
+    // The policy's own limits come first; one that the route names again counts once.
+    let mut limits = parts.global.to_vec();
+    let own = parts.limits.ids(node, "limits", place, report);
+    limits.extend(own.into_iter().filter(|id| !parts.global.contains(id)));
+    let networks = parts.networks.allow_set(node, place, report);
+    let deny = parts.networks.set(node, "deny", place, report);
+    parts.networks.report_both(&networks, &deny, place, report);
+    Route {
+        name: read::text(node, "name").unwrap_or_default().into(),
+        position: RouteId(u32::try_from(index).unwrap_or(u32::MAX)),
+        access,
+        requirement: parts.scopes.requirement(node, place, report),
+        networks,
+        deny,
+        address_limits: parts.limits.by_address_alone(&limits),
+        limits: parts.limits.by_more(&limits),
+        observe,
+    }
+}
+
+/// What a route matches; parts that cannot be read are left out.
+struct Matcher<'n> {
+    hosts: Vec<HostPattern>,
+    paths: Vec<(usize, PathPattern)>,
+    envoy_routes: Vec<(usize, &'n str)>,
+    methods: Vec<&'n str>,
+}
+
+impl<'n> Matcher<'n> {
+    fn read(node: &'n Node<'_>) -> Self {
+        let hosts = match node.member("hosts") {
+            None => vec![HostPattern::Any],
+            Some(_) => read::texts(node, "hosts").filter_map(|(_, text)| host(text)).collect(),
+        };
+        let paths = read::texts(node, "paths").filter_map(|(at, text)| Some((at, path(text)?)));
+        let methods = read::texts(node, "methods").map(|(_, method)| method);
+        Self {
+            hosts,
+            paths: paths.collect(),
+            envoy_routes: read::texts(node, "envoy_routes").collect(),
+            methods: methods.filter(|method| (forms::METHOD.check)(method).is_ok()).collect(),
+        }
+    }
+}
+
+fn host(text: &str) -> Option<HostPattern> {
+    let text = canonical(text, &forms::HOST)?;
+    Some(match text.strip_prefix('*') {
+        Some(suffix) => HostPattern::Suffix(suffix.into()),
+        None => HostPattern::Exact(text),
+    })
+}
+
+fn path(text: &str) -> Option<PathPattern> {
+    let text = canonical(text, &forms::PATH)?;
+    let (segments, rest) = forms::split_path(&text);
+    let segments = segments.map(|segment| match forms::parameter_name(segment) {
+        Some(name) => Segment::Parameter(name.into()),
+        None => Segment::Literal(segment.into()),
+    });
+    Some(PathPattern { segments: segments.collect(), rest })
+}
+
+impl Routes {
+    fn insert(
+        &mut self,
+        index: usize,
+        matcher: &Matcher<'_>,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
+        let Some(Route { position, access, .. }) = self.all.get(index) else { return };
+        let table = if *access == Access::Deny { &mut self.refuse } else { &mut self.allow };
+        let mut ties = Vec::new();
+        for (at, path) in &matcher.paths {
+            for host in &matcher.hosts {
+                let methods = table.methods_mut(host, path);
+                for method in &matcher.methods {
+                    ties.extend(
+                        methods
+                            .insert(method, *position)
+                            .err()
+                            .map(|tie| ("paths", *at, *method, tie)),
+                    );
+                }
+            }
+        }
+        for (at, name) in &matcher.envoy_routes {
+            let methods = self.by_name.entry((*name).into()).or_default();
+            for method in &matcher.methods {
+                ties.extend(
+                    methods
+                        .insert(method, *position)
+                        .err()
+                        .map(|tie| ("envoy_routes", *at, *method, tie)),
+                );
+            }
+        }
+        // Entries that tie with the route's own were reported as duplicates.
+        for (field, at, method, tie) in ties.into_iter().filter(|(.., tie)| tie != position) {
+            let other = self.name_of(tie);
+            let message = format!("route {other} has the same pattern with the method `{method}`");
+            let help = "one request cannot belong to two routes";
+            report.error(code::ROUTE_TIE, &place.field(field).item(at), message, help);
+        }
+    }
+
+    fn name_of(&self, id: RouteId) -> String {
+        let route = usize::try_from(id.0).ok().and_then(|at| self.all.get(at));
+        Shown(route.map_or("", |route| route.name())).to_string()
+    }
+
+    /// A path of a route that a deny route has whole.
+    fn report_unreachable(
+        &self,
+        index: usize,
+        matcher: &Matcher<'_>,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
+        let denies = self.all.get(index).is_none_or(|route| route.access == Access::Deny);
+        if denies || self.refuse.is_empty() {
+            return;
+        }
+        for (at, path) in &matcher.paths {
+            let pairs = matcher
+                .hosts
+                .iter()
+                .flat_map(|host| matcher.methods.iter().map(move |method| (host, *method)));
+            let mut covers = pairs.map(|(host, method)| self.refuse.covering(host, path, method));
+            let Some(Some(first)) = covers.next() else { continue };
+            if covers.all(|cover| cover.is_some()) {
+                let message = format!("lies inside the deny route {}", self.name_of(first));
+                let help = "deny wins: no request can reach this path";
+                report.error(
+                    code::ROUTE_UNREACHABLE,
+                    &place.field("paths").item(at.to_owned()),
+                    message,
+                    help,
+                );
+            }
+        }
+    }
+
+    fn report_duplicates(&self, section: &Place<'_>, report: &mut Report) {
+        let mut names: Vec<_> =
+            self.all.iter().map(|route| (route.name(), route.position())).collect();
+        names.sort_unstable();
+        for pair in names.windows(2) {
+            let [(first, earlier), (second, later)] = pair else { continue };
+            if first == second && !first.is_empty() {
+                let message = format!("{} is the name of route {earlier} too", Shown(first));
+                let place = section.item(*later);
+                report.error(code::DUPLICATE_NAME, &place.field("name"), message, "");
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Scopes, roles, and the sets that consumers and keys hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::diagnostic::{Report, Shown, code};
+use super::super::node::Node;
+use super::super::place::Place;
+use super::names::Names;
+use super::read;
+use crate::authz::{Requirement, ScopeId, ScopeSetId, ScopeTable};
+
+/// The scopes of a policy.
+pub(super) struct Scopes<'n> {
+    /// In alphabetical order, so that a set is written alike whatever the order of the document.
+    names: Vec<&'n str>,
+    roles: Names<'n>,
+    /// The scopes of each role.
+    of_role: Vec<Vec<ScopeId>>,
+    sets: BTreeMap<Vec<ScopeId>, ScopeSetId>,
+    held: BTreeSet<ScopeId>,
+}
+
+impl<'n> Scopes<'n> {
+    /// Every scope that the document names.
+    pub(super) fn collect(document: &'n Node<'_>, report: &mut Report) -> Self {
+        let mut names = BTreeSet::new();
+        let roles = document.member("roles").map(Node::members).unwrap_or_default();
+        names.extend(roles.iter().flat_map(|(_, role)| role.items()).filter_map(Node::as_text));
+        for consumer in read::items(document, "consumers") {
+            names.extend(read::texts(consumer, "scopes").map(|(_, scope)| scope));
+            for key in read::items(consumer, "api_keys") {
+                names.extend(read::texts(key, "scopes").map(|(_, scope)| scope));
+            }
+        }
+        for route in read::items(document, "routes") {
+            let required = route.member("scopes").unwrap_or(&Node::Null);
+            for field in ["all_of", "any_of"] {
+                names.extend(read::texts(required, field).map(|(_, scope)| scope));
+            }
+        }
+        let mut scopes = Self {
+            names: names.into_iter().collect(),
+            roles: Names::new(document, "roles", "role", report),
+            of_role: Vec::new(),
+            sets: BTreeMap::new(),
+            held: BTreeSet::new(),
+        };
+        let section = document.member("roles").unwrap_or(&Node::Null);
+        scopes.of_role =
+            scopes.roles.iter().map(|role| scopes.ids(read::texts(section, role))).collect();
+        scopes
+    }
+
+    fn id(&self, name: &str) -> Option<ScopeId> {
+        let found = self.names.binary_search(&name).ok()?;
+        u32::try_from(found).ok().map(ScopeId)
+    }
+
+    fn ids<'a>(&self, texts: impl Iterator<Item = (usize, &'a str)>) -> Vec<ScopeId> {
+        let mut ids: Vec<_> = texts.filter_map(|(_, name)| self.id(name)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// The scopes of a consumer: those of its roles and its own.
+    pub(super) fn of_consumer(
+        &mut self,
+        consumer: &Node<'_>,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) -> (Vec<ScopeId>, ScopeSetId) {
+        let mut ids = self.ids(read::texts(consumer, "scopes"));
+        let list = place.field("roles");
+        for (index, role) in read::texts(consumer, "roles") {
+            let position = self.roles.resolve(role, &list.item(index), report);
+            let scopes = position.and_then(|at| self.of_role.get(usize::from(at)));
+            ids.extend(scopes.into_iter().flatten());
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        self.held.extend(&ids);
+        let set = self.set(ids.clone());
+        (ids, set)
+    }
+
+    /// The scopes of a key, which narrow those of its consumer.
+    pub(super) fn of_key(
+        &mut self,
+        key: &Node<'_>,
+        consumer: &(Vec<ScopeId>, ScopeSetId),
+        place: &Place<'_>,
+        report: &mut Report,
+    ) -> ScopeSetId {
+        let (held, whole) = consumer;
+        if key.member("scopes").is_none() {
+            return *whole;
+        }
+        let mut ids = Vec::new();
+        for (index, name) in read::texts(key, "scopes") {
+            let id = self.id(name).filter(|id| held.binary_search(id).is_ok());
+            ids.extend(id);
+            if id.is_none() {
+                let message = "the consumer does not hold this scope, so its key does not either";
+                let place = place.field("scopes");
+                report.warning(code::SCOPE_UNHELD, &place.item(index), message, "");
+            }
+        }
+        ids.sort_unstable();
+        self.set(ids)
+    }
+
+    fn set(&mut self, ids: Vec<ScopeId>) -> ScopeSetId {
+        let next = ScopeSetId(u32::try_from(self.sets.len()).unwrap_or(u32::MAX));
+        *self.sets.entry(ids).or_insert(next)
+    }
+
+    /// What a route asks for; scopes that nobody holds are reported.
+    pub(super) fn requirement(
+        &self,
+        route: &Node<'_>,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) -> Requirement {
+        let Some(node) = route.member("scopes") else { return Requirement::None };
+        let outer = place.field("scopes");
+        for field in ["all_of", "any_of"] {
+            let list = outer.field(field);
+            for (index, name) in read::texts(node, field) {
+                if self.id(name).is_some_and(|id| !self.held.contains(&id)) {
+                    let message = format!("no consumer holds the scope {}", Shown(name));
+                    let held = self
+                        .held
+                        .iter()
+                        .filter_map(|id| self.names.get(usize::try_from(id.0).ok()?));
+                    let close = super::super::suggest::closest(name, held.copied());
+                    let help =
+                        close.map(|scope| format!("did you mean `{scope}`?")).unwrap_or_default();
+                    report.warning(code::SCOPE_UNHELD, &list.item(index), message, help);
+                }
+            }
+        }
+        if node.member("any_of").is_some() {
+            Requirement::AnyOf(self.ids(read::texts(node, "any_of")).into())
+        } else {
+            Requirement::AllOf(self.ids(read::texts(node, "all_of")).into())
+        }
+    }
+
+    pub(super) fn report_unused(&self, report: &mut Report) {
+        self.roles.report_unused(report);
+    }
+
+    pub(super) fn finish(self) -> ScopeTable {
+        let mut sets: Vec<_> = self.sets.into_iter().map(|(ids, id)| (id, ids)).collect();
+        sets.sort_unstable();
+        let names = self.names.iter().map(|name| Box::from(*name)).collect();
+        ScopeTable::new(names, sets.into_iter().map(|(_, ids)| ids).collect())
+    }
+}
