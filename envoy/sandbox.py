@@ -34,7 +34,7 @@ class Trouble(Exception):
 
 
 def start_time(pid):
-    """When the process started, in clock ticks since boot, as the kernel tells it; None if it is gone."""
+    """When the process started, in clock ticks since boot; None if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -53,7 +53,7 @@ def running(name):
 
 
 def start(name, command, output):
-    """Starts `command` in a session of its own, so that Ctrl-C at the terminal reaches only its starter."""
+    """Starts `command` in a session of its own: Ctrl-C at the terminal reaches only its starter."""
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=ROOT,
@@ -111,5 +111,6 @@ def demand_free(address, port, option):
             probe.bind((address, port))
         except OSError as error:
             raise Trouble(
-                f"port {port} on {address} cannot be used ({error.strerror}): free it or choose another with {option}"
+                f"port {port} on {address} cannot be used ({error.strerror}): "
+                f"free it or choose another with {option}"
             ) from None
