@@ -8,6 +8,7 @@ answer closes its connection, so that callers move on, and a moment later the pr
 import argparse
 import json
 import signal
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,11 @@ class Endpoint(ThreadingHTTPServer):
         super().__init__(address, Handler)
         self.identity = identity
         self.draining = threading.Event()
+
+    def handle_error(self, request, client_address):
+        """A caller that went away is no error of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def drain(self, *_signal):
         """Starts the drain; a second call changes nothing."""
