@@ -1,0 +1,133 @@
+//! What Envoy's own routes must not do: match on what the filter edits, or switch the filter off.
+
+use crate::find::any_type;
+use crate::read::{Source, Tree, escape};
+
+use super::envoy::{Guard, Manager};
+use super::finding::{Findings, Site, code};
+
+pub(super) fn check(
+    source: &Source,
+    guards: &[Guard<'_>],
+    managers: &[Manager<'_>],
+    findings: &mut Findings,
+) {
+    for (document, root) in source.documents.iter().enumerate() {
+        root.visit(&mut String::new(), &mut |pointer, tree| {
+            let site = Site { document, root, pointer };
+            // Routes in a connection manager are its own; those of their own may be anyone's.
+            let around = managers.iter().find(|manager| {
+                manager.document == document && pointer.starts_with(&manager.pointer)
+            });
+            let guards = around.map_or(guards, |manager| manager.guards.as_slice());
+            if is_match(pointer, tree) {
+                matches(tree, site, guards, findings);
+            }
+            disabled(tree, site, managers, findings);
+        });
+    }
+}
+
+/// Whether a value says which requests a route takes: `match` of Envoy, `match/0` of Istio,
+/// `matches/0` of the Gateway API, or an input of Envoy's generic matcher.
+fn is_match(pointer: &str, tree: &Tree) -> bool {
+    let field = pointer.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('/');
+    field.ends_with("/match")
+        || field.ends_with("/matches")
+        || (pointer.contains("/virtual_hosts/") && any_type(Some(tree)).ends_with(HEADER_INPUT))
+}
+
+const HEADER_INPUT: &str = "HttpRequestHeaderMatchInput";
+
+/// Something that a route matches on.
+struct Matched<'t> {
+    path: String,
+    name: &'t str,
+}
+
+fn matches(tree: &Tree, site: Site<'_>, guards: &[Guard<'_>], findings: &mut Findings) {
+    for header in headers(tree) {
+        if guards.iter().any(|guard| edits_header(guard, header.name)) {
+            let message = format!("a route matches on the header `{}`", shown(header.name));
+            findings.error(site, &header.path, code::ROUTE_ON_FILTER_HEADER, message);
+        }
+    }
+    for parameter in named_in_lists(tree, &["query_parameters", "queryParams"]) {
+        if guards.iter().any(|guard| takes_key_from(guard, "query", parameter.name)) {
+            let message = "a route matches on the query parameter of the API key".to_owned();
+            findings.error(site, &parameter.path, code::ROUTE_ON_FILTER_HEADER, message);
+        }
+    }
+}
+
+/// The headers that a value matches on, if it is a match of Envoy, Istio or the Gateway API.
+fn headers(tree: &Tree) -> Vec<Matched<'_>> {
+    let is_input = any_type(Some(tree)).ends_with(HEADER_INPUT);
+    if let Some(name) = tree.field("header_name").filter(|_| is_input).and_then(Tree::text) {
+        return vec![Matched { path: "/header_name".to_owned(), name }];
+    }
+    let mut all = named_in_lists(tree, &["headers"]);
+    for field in ["headers", "withoutHeaders"] {
+        let members = tree.member(field).map(Tree::members).unwrap_or_default();
+        all.extend(members.iter().map(|member| Matched {
+            path: format!("/{field}/{}", escape(&member.name)),
+            name: &member.name,
+        }));
+    }
+    all
+}
+
+/// The matchers in the `match` (or one of the `matches`) that a value holds.
+fn named_in_lists<'t>(tree: &'t Tree, fields: &[&str]) -> Vec<Matched<'t>> {
+    let lists = fields.iter().filter_map(|field| Some((*field, tree.field(field)?.items())));
+    lists
+        .flat_map(|(field, items)| {
+            items.iter().enumerate().map(move |(at, item)| (field, at, item))
+        })
+        .filter_map(|(field, at, item)| {
+            let name = item.member("name").and_then(Tree::text)?;
+            Some(Matched { path: format!("/{field}/{at}"), name })
+        })
+        .collect()
+}
+
+fn edits_header(guard: &Guard<'_>, name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    guard.policy.is_stripped(lower.as_bytes())
+        || (lower == "cookie" && takes_any_key_from(guard, "cookie"))
+}
+
+fn takes_key_from(guard: &Guard<'_>, kind: &str, name: &str) -> bool {
+    sources(guard).any(|source| source.member(kind).and_then(Tree::text) == Some(name))
+}
+
+fn takes_any_key_from(guard: &Guard<'_>, kind: &str) -> bool {
+    sources(guard).any(|source| source.member(kind).is_some())
+}
+
+fn sources<'g>(guard: &'g Guard<'_>) -> impl Iterator<Item = &'g Tree> {
+    guard.found.content.path(&["api_key", "sources"]).map(Tree::items).unwrap_or_default().iter()
+}
+
+/// A route can switch any filter off by its name.
+fn disabled(tree: &Tree, site: Site<'_>, managers: &[Manager<'_>], findings: &mut Findings) {
+    let overrides = tree.field("typed_per_filter_config").map(Tree::members).unwrap_or_default();
+    for member in overrides {
+        let ours = managers.iter().any(|manager| {
+            let mut filters = manager.filters();
+            filters.any(|entry| {
+                entry.tree.field_text("name") == member.name && manager.guarded(&entry)
+            })
+        });
+        if ours && member.value.field_is_true("disabled") {
+            let path = format!("/typed_per_filter_config/{}/disabled", escape(&member.name));
+            let message = "a route switches the filter off".to_owned();
+            findings.warning(site, &path, code::FILTER_DISABLED, message);
+        }
+    }
+}
+
+/// A name of the file as it may be printed.
+fn shown(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}

@@ -1,0 +1,33 @@
+//! `portcullis`, the native companion of the filter: the same core, one file a sub-command.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod exit;
+mod find;
+mod output;
+mod read;
+
+/// Checks policies, explains decisions, makes API keys.
+#[derive(Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check policies, and the Envoy, Istio or Envoy Gateway files that hold them.
+    Check(check::Check),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+    }
+    .into()
+}

@@ -1,0 +1,13 @@
+//! The binary as its users run it: arguments and files in, text and exit codes out.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod around;
+mod check;
+mod support;
+mod traps;
+mod validate;
