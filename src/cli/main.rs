@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod exit;
 mod find;
+mod key;
 mod output;
 mod read;
 
@@ -23,11 +24,14 @@ struct Arguments {
 enum Command {
     /// Check policies, and the Envoy, Istio or Envoy Gateway files that hold them.
     Check(check::Check),
+    /// Make API keys and their digests.
+    Key(key::Key),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
     }
     .into()
 }

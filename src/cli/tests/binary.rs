@@ -8,6 +8,7 @@
 
 mod around;
 mod check;
+mod key;
 mod support;
 mod traps;
 mod validate;
