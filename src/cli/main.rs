@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod exit;
+mod explain;
 mod find;
 mod key;
 mod output;
@@ -24,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Check policies, and the Envoy, Istio or Envoy Gateway files that hold them.
     Check(check::Check),
+    /// Explain what becomes of a request, and why: exit code 0 if it is allowed, 4 if it is refused.
+    Explain(explain::Explain),
     /// Make API keys and their digests.
     Key(key::Key),
 }
@@ -31,6 +34,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
     }
     .into()

@@ -8,6 +8,7 @@
 
 mod around;
 mod check;
+mod explain;
 mod key;
 mod support;
 mod traps;
