@@ -19,6 +19,8 @@ mod routes;
 use envoy::Guard;
 use finding::{Finding, Findings, Site, code};
 
+pub(crate) use finding::code::ALL as CODES;
+
 #[derive(Args)]
 pub(crate) struct Check {
     /// Policies, or files of Envoy, Istio or Envoy Gateway that hold some; `-` is the standard input.

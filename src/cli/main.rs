@@ -12,6 +12,7 @@ mod find;
 mod key;
 mod output;
 mod read;
+mod schema;
 
 /// Checks policies, explains decisions, makes API keys.
 #[derive(Parser)]
@@ -29,6 +30,8 @@ enum Command {
     Explain(explain::Explain),
     /// Make API keys and their digests.
     Key(key::Key),
+    /// Print the JSON Schema of the policy language.
+    Schema(schema::Schema),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
     }
     .into()
 }

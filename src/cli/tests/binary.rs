@@ -10,6 +10,7 @@ mod around;
 mod check;
 mod explain;
 mod key;
+mod schema;
 mod support;
 mod traps;
 mod validate;
