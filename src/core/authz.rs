@@ -1,5 +1,7 @@
 //! Scopes: what a principal may do and what a route asks for.
 
+use crate::sorted::sort;
+
 /// Position of a scope in its [`ScopeTable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ScopeId(pub(crate) u32);
@@ -44,7 +46,7 @@ impl ScopeTable {
 
     /// A set with its text, sorted by position.
     fn set_of(&self, mut members: Vec<ScopeId>) -> ScopeSet {
-        members.sort_unstable();
+        sort(&mut members);
         members.dedup();
         let text = self.names_of(members.iter().copied()).collect::<Vec<_>>().join(" ");
         ScopeSet { members: members.into(), text: text.into() }

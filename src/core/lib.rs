@@ -35,6 +35,7 @@ mod policy;
 mod reason;
 mod request;
 mod route;
+mod sorted;
 mod time;
 
 pub use address::{Address, Cidr, CidrFault};

@@ -5,6 +5,7 @@
 //! does is among its parents: one binary search and a short walk answer for all networks at once.
 
 use crate::address::{Address, Cidr};
+use crate::sorted::{sort, sort_by};
 use crate::time::Timestamp;
 
 /// Position of a network in its [`NetworkTable`].
@@ -57,7 +58,7 @@ pub(crate) struct NetworkSet {
 impl NetworkSet {
     pub(crate) fn new(members: Vec<NetworkId>, table: &NetworkTable) -> Self {
         let mut members = members;
-        members.sort_unstable();
+        sort(&mut members);
         members.dedup();
         let any = |of: &[bool]| {
             members.iter().any(|id| of.get(usize::from(id.0)).copied().unwrap_or(false))
@@ -128,7 +129,7 @@ impl NetworkTable {
             }
         }
         let mut countries = countries;
-        countries.sort_unstable();
+        sort(&mut countries);
         Self {
             names: names.into(),
             has_ranges: has_ranges.into(),
@@ -189,9 +190,9 @@ pub(crate) struct Caller {
 
 /// Sorts ranges outer before inner and links each to the one around it.
 fn nest(mut entries: Vec<Entry>) -> Box<[Range]> {
-    entries.sort_unstable_by_key(|entry| {
-        (entry.cidr.first(), entry.cidr.length(), entry.network, entry.until)
-    });
+    let rank =
+        |entry: &Entry| (entry.cidr.first(), entry.cidr.length(), entry.network, entry.until);
+    sort_by(&mut entries, |a, b| rank(a).cmp(&rank(b)));
     let mut ranges: Vec<Range> = Vec::with_capacity(entries.len());
     let mut around: Vec<u32> = Vec::new();
     for entry in entries {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::place::Place;
+use crate::sorted::sort_by;
 
 /// How many findings of a policy are kept: more are counted, so that a policy which is wrong in
 /// 100,000 places costs neither memory nor a flooded log.
@@ -157,7 +158,7 @@ impl Report {
                 help: "mend these first".to_owned(),
             });
         }
-        self.diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
+        sort_by(&mut self.diagnostics, |a, b| a.severity.cmp(&b.severity));
         self.diagnostics
     }
 

@@ -11,6 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use super::diagnostic::{Diagnostic, Severity, code};
 use super::place::Escaped;
+use crate::sorted::sort;
 
 /// How deep a document may be nested. The policy language itself needs seven levels.
 pub const MAX_DEPTH: usize = 64;
@@ -112,7 +113,7 @@ pub(crate) fn duplicate<'m, V>(members: &'m [(Cow<'_, str>, V)]) -> Option<&'m s
         return None;
     }
     let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
-    names.sort_unstable();
+    sort(&mut names);
     names.windows(2).find_map(|pair| match pair {
         [first, second] if first == second => Some(*first),
         _ => None,

@@ -5,6 +5,7 @@ use super::grammar::{Choice, Form, Kind, POLICY, Presence, Rule, Shape};
 use super::node::Node;
 use super::place::Place;
 use super::suggest;
+use crate::sorted::sort;
 
 /// Checks a whole document. What it reports, later steps pass over in silence.
 pub(crate) fn check(document: &Node<'_>, report: &mut Report) {
@@ -112,7 +113,7 @@ impl Checker<'_> {
         let mut texts: Vec<_> = (items.iter().enumerate())
             .filter_map(|(index, item)| Some((spelling(item.as_text()?)?, index)))
             .collect();
-        texts.sort_unstable();
+        sort(&mut texts);
         for pair in texts.windows(2) {
             let [(first, earlier), (second, later)] = pair else { continue };
             if first == second {

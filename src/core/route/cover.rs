@@ -1,6 +1,7 @@
 //! Whether a pattern lies wholly inside another one: what no request can reach is a mistake.
 
 use super::{HostPattern, PathPattern, RouteId, RouteTable, Segment};
+use crate::sorted::sort;
 
 impl RouteTable {
     /// A route of this table that has every request of a host and path pattern with this method.
@@ -21,7 +22,7 @@ impl RouteTable {
                     .collect()
             }
         };
-        roots.sort_unstable();
+        sort(&mut roots);
         roots.into_iter().find_map(|root| self.cover(root, &path.segments, path.rest, method))
     }
 

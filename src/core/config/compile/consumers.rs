@@ -11,6 +11,7 @@ use super::scopes::Scopes;
 use crate::authn::api_key::{ApiKey, KeyDigest, KeyState, KeyTable};
 use crate::authz::{ScopeId, ScopeSetId};
 use crate::policy::{Consumer, ConsumerId};
+use crate::sorted::sort;
 use crate::time::Timestamp;
 
 /// The consumers of a policy and their keys.
@@ -143,7 +144,7 @@ impl<'n> Gathered<'n> {
 
 /// Neighbours with the same key, once everything is sorted.
 fn duplicates<K: Ord + Copy, P: Ord + Copy>(all: &mut [(K, P)]) -> Vec<((K, P), (K, P))> {
-    all.sort_unstable();
+    sort(all);
     let pairs = all.windows(2).filter_map(|pair| match pair {
         [first, later] if first.0 == later.0 => Some((*first, *later)),
         _ => None,

@@ -7,6 +7,7 @@ use super::super::forms;
 use super::super::node::Node;
 use super::super::place::Place;
 use super::super::suggest;
+use crate::sorted::sort_by;
 
 /// Most networks, roles or limits of a policy.
 const MAX_NAMES: usize = 65_536;
@@ -33,7 +34,7 @@ impl<'n> Names<'n> {
             let message = format!("holds more than {MAX_NAMES} of them");
             report.error(code::OUT_OF_BOUNDS, &Place::TOP.field(section), message, "");
         }
-        names.sort_unstable_by_key(|(name, _)| *name);
+        sort_by(&mut names, |(a, _), (b, _)| a.cmp(b));
         Self { section, what, all: names }
     }
 

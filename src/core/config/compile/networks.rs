@@ -10,6 +10,7 @@ use super::names::Names;
 use super::read;
 use crate::address::Cidr;
 use crate::network::{Country, Entry, NetworkId, NetworkSet, NetworkTable};
+use crate::sorted::sort;
 use crate::time::Timestamp;
 
 /// The networks of a policy.
@@ -66,7 +67,7 @@ fn ranges(
         seen.push((cidr, index));
         entries.push(Entry { cidr, network: id, until });
     }
-    seen.sort_unstable();
+    sort(&mut seen);
     for pair in seen.windows(2) {
         let [(first, earlier), (second, later)] = pair else { continue };
         if first == second {

@@ -14,6 +14,7 @@ use crate::limit::LimitId;
 use crate::route::{
     Access, HostPattern, Methods, PathPattern, Route, RouteId, RouteTable, Segment,
 };
+use crate::sorted::sort;
 
 /// The routes of a policy and the patterns that lead to them.
 #[derive(Default)]
@@ -237,7 +238,7 @@ impl Routes {
     fn report_duplicates(&self, section: &Place<'_>, report: &mut Report) {
         let mut names: Vec<_> =
             self.all.iter().map(|route| (route.name(), route.position())).collect();
-        names.sort_unstable();
+        sort(&mut names);
         for pair in names.windows(2) {
             let [(first, earlier), (second, later)] = pair else { continue };
             if first == second && !first.is_empty() {

@@ -8,6 +8,7 @@ use super::super::place::Place;
 use super::names::Names;
 use super::read;
 use crate::authz::{Requirement, ScopeId, ScopeSetId, ScopeTable};
+use crate::sorted::sort;
 
 /// The scopes of a policy.
 pub(super) struct Scopes<'n> {
@@ -58,7 +59,7 @@ impl<'n> Scopes<'n> {
 
     fn ids<'a>(&self, texts: impl Iterator<Item = (usize, &'a str)>) -> Vec<ScopeId> {
         let mut ids: Vec<_> = texts.filter_map(|(_, name)| self.id(name)).collect();
-        ids.sort_unstable();
+        sort(&mut ids);
         ids.dedup();
         ids
     }
@@ -77,7 +78,7 @@ impl<'n> Scopes<'n> {
             let scopes = position.and_then(|at| self.of_role.get(usize::from(at)));
             ids.extend(scopes.into_iter().flatten());
         }
-        ids.sort_unstable();
+        sort(&mut ids);
         ids.dedup();
         self.held.extend(&ids);
         let set = self.set(ids.clone());
@@ -106,7 +107,7 @@ impl<'n> Scopes<'n> {
                 report.warning(code::SCOPE_UNHELD, &place.item(index), message, "");
             }
         }
-        ids.sort_unstable();
+        sort(&mut ids);
         self.set(ids)
     }
 
@@ -153,7 +154,7 @@ impl<'n> Scopes<'n> {
 
     pub(super) fn finish(self) -> ScopeTable {
         let mut sets: Vec<_> = self.sets.into_iter().map(|(ids, id)| (id, ids)).collect();
-        sets.sort_unstable();
+        sort(&mut sets);
         let names = self.names.iter().map(|name| Box::from(*name)).collect();
         ScopeTable::new(names, sets.into_iter().map(|(_, ids)| ids).collect())
     }
