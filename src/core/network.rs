@@ -52,7 +52,6 @@ pub(crate) struct Entry {
 pub(crate) struct NetworkSet {
     members: Box<[NetworkId]>,
     needs_address: bool,
-    needs_country: bool,
 }
 
 impl NetworkSet {
@@ -60,11 +59,9 @@ impl NetworkSet {
         let mut members = members;
         sort(&mut members);
         members.dedup();
-        let any = |of: &[bool]| {
-            members.iter().any(|id| of.get(usize::from(id.0)).copied().unwrap_or(false))
-        };
-        let (needs_address, needs_country) = (any(&table.has_ranges), any(&table.has_countries));
-        Self { members: members.into(), needs_address, needs_country }
+        let has_ranges = |id: &NetworkId| table.has_ranges.get(usize::from(id.0)) == Some(&true);
+        let needs_address = members.iter().any(has_ranges);
+        Self { members: members.into(), needs_address }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -73,10 +70,6 @@ impl NetworkSet {
 
     pub(crate) fn needs_address(&self) -> bool {
         self.needs_address
-    }
-
-    pub(crate) fn needs_country(&self) -> bool {
-        self.needs_country
     }
 
     pub(crate) fn members(&self) -> &[NetworkId] {
@@ -101,7 +94,6 @@ struct Range {
 pub(crate) struct NetworkTable {
     names: Box<[Box<str>]>,
     has_ranges: Box<[bool]>,
-    has_countries: Box<[bool]>,
     ranges: Box<[Range]>,
     countries: Box<[(Country, NetworkId)]>,
 }
@@ -113,19 +105,9 @@ impl NetworkTable {
         countries: Vec<(Country, NetworkId)>,
     ) -> Self {
         let mut has_ranges = vec![false; names.len()];
-        let mut has_countries = has_ranges.clone();
-        for (flags, ids) in [
-            (
-                &mut has_ranges,
-                &mut entries.iter().map(|entry| entry.network)
-                    as &mut dyn Iterator<Item = NetworkId>,
-            ),
-            (&mut has_countries, &mut countries.iter().map(|(_, network)| *network)),
-        ] {
-            for id in ids {
-                if let Some(flag) = flags.get_mut(usize::from(id.0)) {
-                    *flag = true;
-                }
+        for entry in &entries {
+            if let Some(flag) = has_ranges.get_mut(usize::from(entry.network.0)) {
+                *flag = true;
             }
         }
         let mut countries = countries;
@@ -133,7 +115,6 @@ impl NetworkTable {
         Self {
             names: names.into(),
             has_ranges: has_ranges.into(),
-            has_countries: has_countries.into(),
             ranges: nest(entries),
             countries: countries.into(),
         }
