@@ -1,0 +1,134 @@
+//! What the filter asks of Envoy, in the filter's own terms.
+
+use portcullis_core::{Forward, HeaderLine, Reply, Timestamp};
+
+use crate::abi::{self, HostFault, Inbox, Map};
+
+/// Where the audit record lies in the filter state: `%FILTER_STATE(wasm.portcullis.audit:PLAIN)%`.
+/// One path segment, because Envoy joins several by zero bytes that no log format can name.
+const AUDIT: &[u8] = b"portcullis.audit";
+
+/// All lines of the request, in one host call.
+pub(crate) fn request_headers(inbox: &Inbox) -> Result<Vec<HeaderLine<'_>>, HostFault> {
+    let lines = lines(abi::header_pairs(inbox, Map::RequestHeaders)?)?;
+    // A request has pseudo headers: no line at all means that the host has lost it.
+    if lines.is_empty() { Err(malformed()) } else { Ok(lines) }
+}
+
+/// All trailer lines of the request.
+pub(crate) fn request_trailers(inbox: &Inbox) -> Result<Vec<HeaderLine<'_>>, HostFault> {
+    lines(abi::header_pairs(inbox, Map::RequestTrailers)?)
+}
+
+/// Text of the caller's address as Envoy sees it.
+pub(crate) fn source_address(inbox: &Inbox) -> Result<Option<&[u8]>, HostFault> {
+    abi::property(inbox, b"source\0address")
+}
+
+/// Name of the route that Envoy has chosen.
+pub(crate) fn route_name(inbox: &Inbox) -> Result<Option<&[u8]>, HostFault> {
+    abi::property(inbox, b"xds\0route_name")
+}
+
+/// The time of this request.
+pub(crate) fn now() -> Result<Timestamp, HostFault> {
+    abi::now().map(Timestamp::from_unix_nanos)
+}
+
+/// Changes the request's lines as the decision says, removals first. After an error some lines may
+/// be changed and others not: the request must not go on.
+pub(crate) fn edit_request(forward: &Forward<'_>) -> Result<(), HostFault> {
+    for name in &forward.remove {
+        abi::remove_header(Map::RequestHeaders, name)?;
+    }
+    for (name, value) in &forward.set {
+        abi::replace_header(Map::RequestHeaders, name.as_bytes(), value)?;
+    }
+    Ok(())
+}
+
+/// Removes a trailer.
+pub(crate) fn remove_trailer(name: &[u8]) -> Result<(), HostFault> {
+    abi::remove_header(Map::RequestTrailers, name)
+}
+
+/// Adds a line to the upstream's response.
+pub(crate) fn add_response_header(name: &str, value: &str) -> Result<(), HostFault> {
+    abi::add_header(Map::ResponseHeaders, name.as_bytes(), value.as_bytes())
+}
+
+/// Leaves the audit record for Envoy's access log.
+pub(crate) fn record(audit: &[u8]) -> Result<(), HostFault> {
+    abi::set_property(AUDIT, audit)
+}
+
+/// Answers in the upstream's place. A reply that the host does not take resets the stream: the
+/// request must end here, one way or the other.
+pub(crate) fn reply(reply: &Reply) {
+    let headers = serialize(&reply.headers);
+    let sent = abi::reply(reply.status, reply.details, &headers, &reply.body, reply.grpc_status);
+    if sent.is_err() {
+        // Nothing is left to try: the filter stops the request in any case.
+        let _ = abi::reset_request();
+    }
+}
+
+/// Header lines as the ABI serializes them: their number, all lengths, then each name and value
+/// with a zero byte behind it. Lengths that do not fit their four bytes leave the line out.
+fn serialize(lines: &[(&str, String)]) -> Vec<u8> {
+    let sized: Vec<_> = lines
+        .iter()
+        .filter_map(|(name, value)| {
+            let lengths = (u32::try_from(name.len()).ok()?, u32::try_from(value.len()).ok()?);
+            Some((lengths, name, value))
+        })
+        .collect();
+    let mut bytes = u32::try_from(sized.len()).unwrap_or(0).to_le_bytes().to_vec();
+    for ((name, value), ..) in &sized {
+        bytes.extend(name.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+    }
+    for (_, name, value) in &sized {
+        for text in [name.as_bytes(), value.as_bytes()] {
+            bytes.extend_from_slice(text);
+            bytes.push(0);
+        }
+    }
+    bytes
+}
+
+const fn malformed() -> HostFault {
+    HostFault::malformed("proxy_get_header_map_pairs")
+}
+
+/// The reverse of [`serialize`], over bytes that stay where they are.
+fn lines(bytes: &[u8]) -> Result<Vec<HeaderLine<'_>>, HostFault> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    parse(bytes).ok_or_else(malformed)
+}
+
+fn parse(bytes: &[u8]) -> Option<Vec<HeaderLine<'_>>> {
+    let (count, rest) = bytes.split_first_chunk()?;
+    // The lengths are there, so a count that no memory could hold ends here.
+    let count = u32::from_le_bytes(*count) as usize;
+    let (lengths, mut texts) = rest.split_at_checked(count.checked_mul(8)?)?;
+    let mut lines = Vec::with_capacity(count);
+    let (lengths, _) = lengths.as_chunks::<4>();
+    for pair in lengths.chunks_exact(2) {
+        let [name, value] = pair else { return None };
+        let name = text(*name, &mut texts)?;
+        let value = text(*value, &mut texts)?;
+        lines.push((name, value));
+    }
+    Some(lines)
+}
+
+/// Takes a text of that length, and the zero byte behind it.
+fn text<'m>(length: [u8; 4], texts: &mut &'m [u8]) -> Option<&'m [u8]> {
+    let (text, rest) = texts.split_at_checked(u32::from_le_bytes(length) as usize)?;
+    let (0, rest) = rest.split_first()? else { return None };
+    *texts = rest;
+    Some(text)
+}
