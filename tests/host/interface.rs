@@ -1,0 +1,104 @@
+//! What the module takes from the host and shows to it.
+
+use portcullis_tests::fake_host::{self, Meddle};
+
+use crate::{get, good, vm};
+
+#[test]
+fn exports_are_the_ones_with_a_reason() {
+    let mut exports: Vec<_> = fake_host::module().exports().map(|export| export.name()).collect();
+    exports.sort_unstable();
+    let expected = [
+        "_initialize",
+        "memory",
+        "proxy_abi_version_0_2_1",
+        "proxy_on_configure",
+        "proxy_on_context_create",
+        "proxy_on_delete",
+        "proxy_on_memory_allocate",
+        "proxy_on_request_headers",
+        "proxy_on_request_trailers",
+        "proxy_on_response_headers",
+        "proxy_on_tick",
+    ];
+    assert_eq!(exports, expected);
+}
+
+#[test]
+fn imports_are_the_ones_in_use() {
+    let imports = fake_host::module().imports();
+    let mut imports: Vec<_> = imports.map(|import| import.name()).collect();
+    imports.sort_unstable();
+    let expected = [
+        "environ_get",
+        "environ_sizes_get",
+        "fd_write",
+        "proc_exit",
+        "proxy_add_header_map_value",
+        "proxy_close_stream",
+        "proxy_define_metric",
+        "proxy_get_buffer_bytes",
+        "proxy_get_current_time_nanoseconds",
+        "proxy_get_header_map_pairs",
+        "proxy_get_property",
+        "proxy_get_shared_data",
+        "proxy_increment_metric",
+        "proxy_log",
+        "proxy_record_metric",
+        "proxy_remove_header_map_value",
+        "proxy_replace_header_map_value",
+        "proxy_send_local_response",
+        "proxy_set_property",
+        "proxy_set_shared_data",
+        "proxy_set_tick_period_milliseconds",
+        "random_get",
+    ];
+    assert_eq!(imports, expected);
+}
+
+#[test]
+fn a_request_makes_no_call_twice() {
+    let (_, mut vm) = vm();
+    vm.request(&good());
+    let outcome = vm.request(&good());
+    let expected = [
+        "proxy_get_header_map_pairs",
+        "proxy_get_property",
+        "proxy_get_property",
+        "proxy_get_current_time_nanoseconds",
+        "proxy_get_shared_data",
+        "proxy_set_shared_data",
+        "proxy_remove_header_map_value",
+        "proxy_remove_header_map_value",
+        "proxy_replace_header_map_value",
+        "proxy_replace_header_map_value",
+        "proxy_replace_header_map_value",
+        "proxy_set_property",
+        "proxy_increment_metric",
+        "proxy_increment_metric",
+    ];
+    assert_eq!(outcome.calls[..expected.len()], expected, "{:?}", outcome.calls);
+    let response = &outcome.calls[expected.len()..];
+    assert!(response.iter().all(|call| *call == "proxy_add_header_map_value"), "{response:?}");
+}
+
+#[test]
+fn what_the_policy_does_not_need_is_not_asked_for() {
+    let (_, mut vm) = vm();
+    let policy = serde_json::json!({
+        "version": 1,
+        "gateway": "plain",
+        "routes": [{"name": "all", "paths": ["/public/**"], "methods": ["*"], "access": "public"}],
+    });
+    assert!(vm.configure(policy.to_string()).accepted);
+    vm.meddle("proxy_get_property", 0, usize::MAX, Meddle::Answer(10));
+    vm.request(&get("/public/x"));
+    let outcome = vm.request(&get("/public/x"));
+    let expected = [
+        "proxy_get_header_map_pairs",
+        "proxy_get_current_time_nanoseconds",
+        "proxy_set_property",
+        "proxy_increment_metric",
+    ];
+    assert_eq!(outcome.calls, expected);
+}
