@@ -14,20 +14,23 @@ use super::diagnostic::{Report, code};
 use super::forms;
 use super::node::Node;
 use super::place::Place;
-use super::{Compiled, revision, shape};
+use super::{Compiled, shape};
 use crate::address::Cidr;
 use crate::policy::{AddressSource, Needs, Policy};
+
+/// How many hexadecimal digits of the revision are kept.
+const REVISION_DIGITS: usize = 16;
 
 /// Compiles a document, gathering every finding. There is a policy exactly when none is an error.
 pub fn compile(document: &Node<'_>) -> Compiled {
     let mut report = Report::default();
-    shape::check(document, &mut report);
-    let policy = build(document, &mut report);
+    let meaning = shape::check(document, &mut report);
+    let policy = build(document, &meaning, &mut report);
     let policy = if report.has_errors() { None } else { Some(policy) };
     Compiled { policy, diagnostics: report.finish() }
 }
 
-fn build(document: &Node<'_>, report: &mut Report) -> Policy {
+fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     let headers = headers::compile(document, report);
     let networks = networks::compile(document, report);
     let limits = limits::compile(document, report);
@@ -54,7 +57,7 @@ fn build(document: &Node<'_>, report: &mut Report) -> Policy {
     Policy {
         gateway: gateway.into(),
         realm: read::text(document, "realm").unwrap_or(gateway).into(),
-        revision: if report.has_errors() { "".into() } else { revision::of(document) },
+        revision: revision(meaning),
         observe: read::text(document, "mode") == Some("observe"),
         needs,
         address_source: address_source(document, report),
@@ -116,14 +119,16 @@ fn address_source(document: &Node<'_>, report: &mut Report) -> AddressSource {
     }
 }
 
-/// The canonical spelling of a text, if it is in the form.
-fn canonical(text: &str, form: &super::grammar::Form) -> Option<Box<str>> {
-    (form.check)(text).ok().map(|text| text.into())
+/// The first digits of a digest of the policy's meaning, which does not depend on how it was written.
+fn revision(meaning: &[u8]) -> Box<str> {
+    let digest = crate::digest(meaning);
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).take(REVISION_DIGITS);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect::<String>().into()
 }
 
 /// The canonical spelling of a header's name.
 fn header(text: &str) -> Option<Box<str>> {
-    canonical(text, &forms::HEADER)
+    forms::HEADER.canonical(text)
 }
 
 #[cfg(test)]

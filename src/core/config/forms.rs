@@ -1,34 +1,35 @@
-//! The forms of text in the policy language: each is checked, and given its one canonical spelling.
+//! The forms of text in the policy language: each is checked, and given its one canonical form.
 //!
 //! What the core reads in requests (paths, hosts, addresses, times) is read here by the same functions,
 //! so that a rule cannot be written in a way that no request can have.
+
+mod measures;
+mod places;
+mod words;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::diagnostic::{Shown, code};
 use super::grammar::Form;
-use crate::address::{Cidr, CidrFault};
-use crate::host;
-use crate::path::Path;
-use crate::time::{SECOND, Timestamp};
 
-/// Largest burst of a limit, in requests.
-pub(crate) const MAX_BURST: u32 = 1_000_000;
-/// Largest rate of a limit, in requests a second.
-const MAX_PER_SECOND: u64 = 1_000_000;
-/// Longest header name, in bytes.
+pub(crate) use measures::{MAX_BURST, parse_rate};
+pub(crate) use places::{parameter_name, split_path};
+pub(crate) use words::{decode_digest, fold_header};
+
+use measures::{rate, time};
+use places::{cidr, country, host_pattern, path_pattern};
+use words::{cookie, digest, header, key_id, method, name, note, parameter, realm, scope};
+
+/// Longest header, parameter or cookie name, in bytes.
 const MAX_HEADER: usize = 63;
 /// Longest other text, in bytes.
 const MAX_TEXT: usize = 256;
-/// Longest path pattern, in bytes.
-const MAX_PATTERN: usize = 1_024;
-/// SHA-256 of the empty text.
-const DIGEST_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// Checks a text and gives its canonical spelling.
-pub(crate) type Check = for<'t> fn(&'t str) -> Checked<'t>;
-pub(crate) type Checked<'t> = Result<Cow<'t, str>, Fault>;
+/// Checks a text and appends its canonical form: the same bytes for texts that mean the same. A text
+/// that is used as a text is its canonical spelling.
+pub(crate) type Check = fn(&str, &mut Vec<u8>) -> Checked;
+pub(crate) type Checked = Result<(), Fault>;
 
 /// What is wrong with a text.
 #[derive(Debug)]
@@ -39,13 +40,18 @@ pub(crate) struct Fault {
     pub(crate) help: Cow<'static, str>,
 }
 
-fn fault<'t>(why: impl Into<Cow<'static, str>>, help: impl Into<Cow<'static, str>>) -> Checked<'t> {
+fn fault(why: impl Into<Cow<'static, str>>, help: impl Into<Cow<'static, str>>) -> Checked {
     Err(Fault { code: code::BAD_TEXT, why: why.into(), help: help.into() })
 }
 
 /// The text as it is, if it is good.
-fn exactly<'t>(good: bool, text: &'t str, help: &'static str) -> Checked<'t> {
-    if good { Ok(Cow::Borrowed(text)) } else { fault("", help) }
+fn exactly(good: bool, text: &str, help: &'static str, out: &mut Vec<u8>) -> Checked {
+    if good {
+        out.extend_from_slice(text.as_bytes());
+        Ok(())
+    } else {
+        fault("", help)
+    }
 }
 
 const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
@@ -149,306 +155,17 @@ pub(super) static METHOD: Form = Form::new(
     "a registered HTTP method in upper case, or `*` for every method but CONNECT, TRACE and TRACK",
 );
 
-fn name(text: &str) -> Checked<'_> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    exactly(first && text.len() <= 64 && text.bytes().all(good), text, NAME_DOC)
-}
-
-fn key_id(text: &str) -> Checked<'_> {
-    if super::diagnostic::looks_secret(text) {
-        return Err(Fault {
-            code: code::KEY_PLAINTEXT,
-            why: "it looks like a key".into(),
-            help: "an id is shown in audit records: choose one that says nothing".into(),
-        });
+impl Form {
+    /// Whether a text is in this form.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        (self.check)(text, &mut Vec::new()).is_ok()
     }
-    name(text)
-}
 
-fn scope(text: &str) -> Checked<'_> {
-    let good = |byte: u8| matches!(byte, 0x21..=0x7e) && !matches!(byte, b'"' | b'\\' | b',');
-    let help = "1 to 128 printable ASCII characters without space, comma, `\"` and `\\`";
-    exactly(matches!(text.len(), 1..=128) && text.bytes().all(good), text, help)
-}
-
-fn realm(text: &str) -> Checked<'_> {
-    let good = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    let help = "1 to 256 printable ASCII characters without `\"` and `\\`";
-    exactly(matches!(text.len(), 1..=MAX_TEXT) && text.bytes().all(good), text, help)
-}
-
-/// Names that frame the message, or that the gateway or Envoy reads for another purpose.
-const RESERVED: [&str; 15] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "grpc-timeout",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-forwarded-for",
-    "x-request-id",
-];
-
-fn header(text: &str) -> Checked<'_> {
-    if !matches!(text.len(), 1..=MAX_HEADER) || !text.bytes().all(is_token) {
-        return fault("", "a header name has letters, digits, `-` and `_`, at most 63 of them");
-    }
-    let folded = fold_header(text);
-    if RESERVED.contains(&folded.as_ref()) {
-        return fault("this one has a purpose of its own", "choose another header");
-    }
-    Ok(if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    })
-}
-
-/// A header's name with everything folded that a server behind could fold: case, and `_` to `-`.
-pub(super) fn fold_header(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
-        Cow::Owned(text.to_ascii_lowercase().replace('_', "-"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn parameter(text: &str) -> Checked<'_> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
-    let help = "1 to 63 letters, digits, `.`, `_`, `~` and `-`";
-    exactly(matches!(text.len(), 1..=MAX_HEADER) && text.bytes().all(good), text, help)
-}
-
-fn cookie(text: &str) -> Checked<'_> {
-    let help = "1 to 63 characters of a token, such as letters, digits, `-` and `_`";
-    exactly(matches!(text.len(), 1..=MAX_HEADER) && text.bytes().all(is_token), text, help)
-}
-
-fn digest(text: &str) -> Checked<'_> {
-    const HELP: &str = "`portcullis key hash` prints the digest of a key";
-    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        let why = "this may be the key itself, so it is not shown".into();
-        return Err(Fault { code: code::KEY_PLAINTEXT, why, help: HELP.into() });
-    }
-    if text.len() != 64 {
-        return fault(format!("it has {} digits, not 64", text.len()), HELP);
-    }
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return fault("it has digits in upper case", "write the digits `a` to `f` in lower case");
-    }
-    if text == DIGEST_OF_NOTHING {
-        let why = "it is the digest of the empty text".into();
-        return Err(Fault { code: code::KEY_EMPTY, why, help: HELP.into() });
-    }
-    Ok(Cow::Borrowed(text))
-}
-
-fn time(text: &str) -> Checked<'_> {
-    Timestamp::parse_rfc3339(text).map_or_else(
-        || fault("", "write it like `2026-12-31T00:00:00Z` (RFC 3339)"),
-        |time| Ok(Cow::Owned(time.unix_nanos().to_string())),
-    )
-}
-
-fn cidr(text: &str) -> Checked<'_> {
-    match Cidr::parse(text) {
-        Ok(range) => Ok(Cow::Owned(range.to_string())),
-        Err(CidrFault::Syntax) => {
-            fault("", "write it like `10.0.0.0/8` or `2001:db8::/32`, without leading zeros")
-        }
-        Err(CidrFault::Length) => fault(
-            "the length of its prefix is none",
-            "the length is a number from 0 to 32, for IPv6 to 128",
-        ),
-        Err(CidrFault::HostBits(range)) => Err(Fault {
-            code: code::HOST_BITS,
-            why: "it has bits set behind its prefix".into(),
-            help: format!("the range is `{range}`").into(),
-        }),
-    }
-}
-
-fn country(text: &str) -> Checked<'_> {
-    let code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    exactly(code || text == "unknown", text, "write two capital letters, like `DE`, or `unknown`")
-}
-
-/// How many requests in how many nanoseconds.
-pub(super) fn parse_rate(text: &str) -> Option<(u64, u64)> {
-    let (count, unit) = text.split_once('/')?;
-    let plain = count.bytes().all(|byte| byte.is_ascii_digit()) && !count.starts_with('0');
-    let count = count.parse::<u64>().ok().filter(|_| plain)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    let most = MAX_PER_SECOND.saturating_mul(seconds);
-    (count <= most).then_some((count, SECOND.saturating_mul(seconds)))
-}
-
-fn rate(text: &str) -> Checked<'_> {
-    let help = "write it like `100/s`, `30/m`, `10/h` or `1000/d`; at most 1000000 a second";
-    exactly(parse_rate(text).is_some(), text, help)
-}
-
-fn note(text: &str) -> Checked<'_> {
-    let good = matches!(text.len(), 1..=MAX_TEXT) && !text.chars().any(char::is_control);
-    exactly(good, text, "1 to 256 bytes without control characters")
-}
-
-fn host_pattern(text: &str) -> Checked<'_> {
-    let (star, name) = match text.strip_prefix("*.") {
-        Some(name) => ("*.", name),
-        None => ("", text),
-    };
-    if name.contains('*') {
-        return fault("", "`*` can only stand for all labels before a dot: `*.example.com`");
-    }
-    match host::canonical(name.as_bytes()) {
-        Ok(canonical)
-            if canonical.eq_ignore_ascii_case(name) && !(star == "*." && name.starts_with('[')) =>
-        {
-            Ok(format!("{star}{canonical}").into())
-        }
-        Ok(canonical) => fault("", format!("write the host alone: `{star}{canonical}`")),
-        Err(why) => fault(why, "write it like `api.example.com` or `*.example.com`"),
-    }
-}
-
-/// The segments of a path pattern, and whether `/**` follows them.
-pub(super) fn split_path(text: &str) -> (impl Iterator<Item = &str>, bool) {
-    let (head, rest) = text.strip_suffix("/**").map_or((text, false), |head| (head, true));
-    // `/**` alone has no segment before it, `/` has an empty one.
-    let count = if head.is_empty() { 0 } else { usize::MAX };
-    (head.split('/').skip(1).take(count), rest)
-}
-
-/// The name in a segment `{name}`.
-pub(super) fn parameter_name(segment: &str) -> Option<&str> {
-    segment.strip_prefix('{')?.strip_suffix('}')
-}
-
-fn path_pattern(text: &str) -> Checked<'_> {
-    if text.len() > MAX_PATTERN {
-        return fault("it is longer than 1024 bytes", "");
-    }
-    if !text.starts_with('/') {
-        return fault(
-            "it does not begin with `/`",
-            "write it like `/orders`, `/orders/{id}` or `/orders/**`",
-        );
-    }
-    let (segments, rest) = split_path(text);
-    let mut names: Vec<&str> = Vec::new();
-    let mut literal = String::with_capacity(text.len());
-    for segment in segments {
-        literal.push('/');
-        if let Some(inner) = parameter_name(segment) {
-            if name(inner).is_err() || names.contains(&inner) {
-                return fault("its parameters need names, each its own", "write them like `{id}`");
-            }
-            names.push(inner);
-            literal.push('x');
-        } else if segment.contains(['{', '}', '*']) {
-            return fault(
-                "`{name}` is always a whole segment, and `**` the last one",
-                "a literal brace or star is written `%7B`, `%7D`, `%2A`",
-            );
-        } else {
-            literal.push_str(segment);
-        }
-    }
-    if rest {
-        literal.push_str("/x");
-    }
-    canonical_path(&literal)
-        .map_or_else(|(why, help)| fault(why, help), |()| Ok(Cow::Borrowed(text)))
-}
-
-/// Refuses literal segments in a spelling that no request has once it is read.
-fn canonical_path(literal: &str) -> Result<(), (Cow<'static, str>, Cow<'static, str>)> {
-    let help = "a path is matched in its canonical form: see the rules for paths";
-    if literal.contains('?') {
-        return Err(("a query takes no part in matching".into(), "leave it out".into()));
-    }
-    match Path::parse(literal.as_bytes()) {
-        Ok(path) if path.as_str() == literal => Ok(()),
-        Ok(path) => {
-            let shown = Shown(path.as_str()).to_string();
-            Err((
-                "no request has it in this spelling".into(),
-                format!("its canonical form is {shown}").into(),
-            ))
-        }
-        Err(why) => Err((why.into(), help.into())),
-    }
-}
-
-/// The HTTP Method Registry of IANA, without `PRI`, which no request may use.
-const METHODS: &[&str] = &[
-    "ACL",
-    "BASELINE-CONTROL",
-    "BIND",
-    "CHECKIN",
-    "CHECKOUT",
-    "CONNECT",
-    "COPY",
-    "DELETE",
-    "GET",
-    "HEAD",
-    "LABEL",
-    "LINK",
-    "LOCK",
-    "MERGE",
-    "MKACTIVITY",
-    "MKCALENDAR",
-    "MKCOL",
-    "MKREDIRECTREF",
-    "MKWORKSPACE",
-    "MOVE",
-    "OPTIONS",
-    "ORDERPATCH",
-    "PATCH",
-    "POST",
-    "PROPFIND",
-    "PROPPATCH",
-    "PUT",
-    "QUERY",
-    "REBIND",
-    "REPORT",
-    "SEARCH",
-    "TRACE",
-    "UNBIND",
-    "UNCHECKOUT",
-    "UNLINK",
-    "UNLOCK",
-    "UPDATE",
-    "UPDATEREDIRECTREF",
-    "VERSION-CONTROL",
-];
-
-fn method(text: &str) -> Checked<'_> {
-    if text == "*" || METHODS.contains(&text) {
-        return Ok(Cow::Borrowed(text));
-    }
-    match super::suggest::closest(text, METHODS.iter().copied()) {
-        Some(known) => fault("", format!("did you mean `{known}`?")),
-        None => fault("", "use a registered method in upper case, or `*`"),
+    /// The canonical spelling of a text, if it is in this form.
+    pub(crate) fn canonical(&self, text: &str) -> Option<Box<str>> {
+        let mut out = Vec::new();
+        (self.check)(text, &mut out).ok()?;
+        String::from_utf8(out).ok().map(Box::from)
     }
 }
 

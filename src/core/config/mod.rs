@@ -10,7 +10,6 @@ pub mod grammar;
 pub mod node;
 mod place;
 mod protobuf;
-mod revision;
 mod shape;
 mod suggest;
 

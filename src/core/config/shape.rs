@@ -1,100 +1,96 @@
 //! Holds a document against the grammar: every field, type, bound, word and form, every finding.
+//!
+//! On the way the document is written out once more in canonical form, for the policy's revision: the
+//! fields in the grammar's order without those that say what holds anyway, texts in their canonical
+//! form, the members of maps and the entries of lists sorted, since no list of the language has an
+//! order that matters. Every value tells where it ends, so no two meanings are written alike.
 
-use super::diagnostic::{Report, Shown, code, looks_secret};
-use super::grammar::{Choice, Form, Kind, POLICY, Presence, Rule, Shape};
+mod faults;
+
+use std::ops::Range;
+
+use super::diagnostic::{Report, code};
+use super::grammar::{Choice, Field, Form, Kind, POLICY, Presence, Shape};
 use super::node::Node;
 use super::place::Place;
-use super::suggest;
-use crate::sorted::sort;
+use crate::sorted::sort_by;
 
-/// Checks a whole document. What it reports, later steps pass over in silence.
-pub(crate) fn check(document: &Node<'_>, report: &mut Report) {
-    Checker { report, secret: false }.value(document, &Kind::Object(&POLICY), &Place::TOP);
+/// Ends an object in the canonical form; no object has so many fields.
+const END: u8 = 0xff;
+/// Begins a word in place of an object in the canonical form.
+const WORD: u8 = 0xfe;
+
+/// Checks a whole document and gives its canonical form. What is reported here, later steps pass over
+/// in silence.
+pub(crate) fn check(document: &Node<'_>, report: &mut Report) -> Vec<u8> {
+    let mut checker = Checker { report, secret: false, out: Vec::new() };
+    checker.value(document, &Kind::Object(&POLICY), &Place::TOP);
+    checker.out
 }
 
 struct Checker<'r> {
     report: &'r mut Report,
     /// Whether texts here may be secrets, which no message repeats.
     secret: bool,
+    /// The canonical form so far; without meaning once there is an error.
+    out: Vec<u8>,
 }
 
 impl Checker<'_> {
     // INVARIANT: recursion follows the grammar, not the document, and the grammar is a tree.
     fn value(&mut self, node: &Node<'_>, kind: &Kind, place: &Place<'_>) {
         match (kind, node) {
-            (Kind::Bool, Node::Bool(_)) => {}
+            (Kind::Bool, Node::Bool(value)) => self.out.push(u8::from(*value)),
             (Kind::Integer { min, max }, Node::Number(number)) => {
                 self.integer(*number, *min, *max, place);
             }
             (Kind::Text(form), Node::Text(text)) => self.text(text, form, place),
             (Kind::Choice(words), Node::Text(text)) => self.choice(text, words, place),
             (Kind::List(of), Node::List(items)) => self.list(items, of, place),
-            (Kind::Map { names, of }, Node::Map(members)) => {
-                if members.is_empty() {
-                    self.empty("a map", place);
-                }
-                for (name, value) in members {
-                    self.text(name, names, &place.field(name));
-                    self.value(value, of, &place.field(name));
-                }
-            }
+            (Kind::Map { names, of }, Node::Map(_)) => self.map(node, names, of, place),
             (Kind::Object(shape), Node::Map(_)) => self.object(node, shape, place),
             (Kind::Either { long, .. }, Node::Map(_)) => self.object(node, long, place),
-            (Kind::Either { short, .. }, Node::Text(_)) => self.value(node, short, place),
+            (Kind::Either { short, .. }, Node::Text(_)) => self.short(node, short, place),
             _ => self.wrong_type(node, kind, place),
         }
     }
 
+    /// A text in place of an object is the object with its first field alone; a word is itself.
+    fn short(&mut self, node: &Node<'_>, kind: &Kind, place: &Place<'_>) {
+        let is_field = matches!(kind, Kind::Text(_));
+        self.out.push(if is_field { 0 } else { WORD });
+        self.value(node, kind, place);
+        self.out.push(END);
+    }
+
     fn integer(&mut self, number: f64, min: u32, max: u32, place: &Place<'_>) {
+        self.out.extend(number.to_bits().to_le_bytes());
         let whole = number.fract() == 0.0;
         if !whole || number < f64::from(min) || number > f64::from(max) {
             let bounds = if min == max { format!("{min}") } else { format!("from {min} to {max}") };
             let what = if min == max { "the number" } else { "a whole number" };
-            self.report.error(
-                code::OUT_OF_BOUNDS,
-                place,
-                format_args!("must be {what} {bounds}"),
-                "",
-            );
+            let message = format_args!("must be {what} {bounds}");
+            self.report.error(code::OUT_OF_BOUNDS, place, message, "");
         }
     }
 
     fn text(&mut self, text: &str, form: &Form, place: &Place<'_>) {
+        let start = self.begin();
         if text.is_empty() {
             let message = format_args!("is an empty text where {} belongs", form.name);
             self.report.error(code::EMPTY, place, message, "");
-        } else if let Err(fault) = (form.check)(text) {
-            let message = fault.message(text, form);
-            if self.secret && !form.secret {
-                let message = format!("this text is not {}", form.name);
-                self.report.error(fault.code, place, message, form_help(form, &fault.help));
-            } else {
-                self.report.error(fault.code, place, message, &fault.help);
-            }
+        } else if let Err(fault) = (form.check)(text, &mut self.out) {
+            self.bad_text(text, form, &fault, place);
         }
+        self.end(start);
     }
 
     fn choice(&mut self, text: &str, words: &[Choice], place: &Place<'_>) {
-        if words.iter().any(|choice| choice.word == text) {
-            return;
-        }
-        let known = words.iter().map(|choice| choice.word);
-        if self.secret {
-            let help = suggest::help("", known, "one of");
-            self.report.error(
-                code::UNKNOWN_WORD,
-                place,
-                "this text is none of the known words",
-                help,
-            );
-        } else {
-            let message = format!("{} is none of the known words", Shown(text));
-            self.report.error(
-                code::UNKNOWN_WORD,
-                place,
-                message,
-                suggest::help(text, known, "one of"),
-            );
+        let start = self.begin();
+        self.out.extend_from_slice(text.as_bytes());
+        self.end(start);
+        if !words.iter().any(|choice| choice.word == text) {
+            self.unknown_word(text, words, place);
         }
     }
 
@@ -102,261 +98,141 @@ impl Checker<'_> {
         if items.is_empty() {
             self.empty("a list", place);
         }
+        let start = self.begin();
+        let mut entries = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
+            let before = self.out.len();
             self.value(item, of, &place.item(index));
+            entries.push((before..self.out.len(), index));
         }
-        let spelling = |text| match of {
-            Kind::Text(form) => (form.check)(text).ok(),
-            Kind::Choice(_) => Some(text.into()),
-            _ => None,
-        };
-        let mut texts: Vec<_> = (items.iter().enumerate())
-            .filter_map(|(index, item)| Some((spelling(item.as_text()?)?, index)))
-            .collect();
-        sort(&mut texts);
-        for pair in texts.windows(2) {
-            let [(first, earlier), (second, later)] = pair else { continue };
-            if first == second {
-                let message = format!("is the same as entry {earlier}");
-                self.report.error(
-                    code::DUPLICATE_ENTRY,
-                    &place.item(*later),
-                    message,
-                    "leave one out",
-                );
-            }
+        self.sort(start, &mut entries);
+        if matches!(of, Kind::Text(_) | Kind::Choice(_)) {
+            self.report_equal(&entries, place);
         }
+        self.end(start);
+    }
+
+    fn map(&mut self, node: &Node<'_>, names: &Form, of: &Kind, place: &Place<'_>) {
+        if node.members().is_empty() {
+            self.empty("a map", place);
+        }
+        let start = self.begin();
+        let mut entries = Vec::with_capacity(node.members().len());
+        for (name, value) in node.members() {
+            let before = self.out.len();
+            self.text(name, names, &place.field(name));
+            self.value(value, of, &place.field(name));
+            entries.push((before..self.out.len(), 0));
+        }
+        self.sort(start, &mut entries);
+        self.end(start);
     }
 
     fn object(&mut self, node: &Node<'_>, shape: &Shape, place: &Place<'_>) {
         let outer = self.secret;
         self.secret |= shape.secret;
-        for (name, value) in node.members() {
-            match shape.fields.iter().find(|field| field.name == name.as_ref()) {
-                Some(field) => self.value(value, &field.kind, &place.field(name)),
-                None => self.unknown_field(name, shape, place),
+        let known = |name: &str| shape.fields.iter().any(|field| field.name == name);
+        for (name, _) in node.members().iter().filter(|(name, _)| !known(name)) {
+            self.unknown_field(name, shape, place);
+        }
+        for (position, field) in (0_u8..).zip(shape.fields) {
+            match node.member(field.name) {
+                Some(value) => {
+                    let start = self.out.len();
+                    self.out.push(position);
+                    self.value(value, &field.kind, &place.field(field.name));
+                    if self.says_nothing(node, field, value, start.saturating_add(1)) {
+                        self.out.truncate(start);
+                    }
+                }
+                None if field.presence == Presence::Required => self.missing(field, place),
+                None => {}
             }
         }
-        for field in shape.fields {
-            if field.presence == Presence::Required && node.member(field.name).is_none() {
-                let message = format!("`{}` is missing", field.name);
-                self.report.error(code::MISSING_FIELD, place, message, expected(&field.kind));
-            }
-        }
+        self.out.push(END);
         for rule in shape.rules {
             self.rule(node, shape, rule, place);
         }
         self.secret = outer;
     }
 
-    fn unknown_field(&mut self, name: &str, shape: &Shape, place: &Place<'_>) {
-        let known = shape.fields.iter().map(|field| field.name);
-        let lower = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-        let plain = name.len() <= 32 && name.bytes().all(lower);
-        if looks_secret(name) || (self.secret && !plain) {
-            let message = format!("{} has no field of this name", shape.name);
-            self.report.error(
-                code::UNKNOWN_FIELD,
-                place,
-                message,
-                suggest::help("", known, "fields"),
-            );
-        } else {
-            let message = format!("{} has no field {}", shape.name, Shown(name));
-            let help = suggest::help(name, known, "fields");
-            self.report.error(code::UNKNOWN_FIELD, &place.field(name), message, help);
+    /// Whether a field says what would hold without it. What it says is written from `start` on.
+    fn says_nothing(
+        &self,
+        object: &Node<'_>,
+        field: &Field,
+        value: &Node<'_>,
+        start: usize,
+    ) -> bool {
+        match field.presence {
+            Presence::Required | Presence::Optional => false,
+            Presence::From(other) => {
+                let text = object.member(other).and_then(Node::as_text).unwrap_or_default();
+                let text = text.split('/').next().unwrap_or_default();
+                match value {
+                    Node::Number(number) => text.parse() == Ok(*number),
+                    _ => value.as_text() == Some(text),
+                }
+            }
+            Presence::Default(json) => match (value, Node::from_json(json.as_bytes())) {
+                (Node::Text(_) | Node::Bool(_), default) => Ok(value) == default.as_ref(),
+                (_, Ok(default)) => {
+                    let mut report = Report::default();
+                    let mut other = Checker { report: &mut report, secret: false, out: Vec::new() };
+                    other.value(&default, &field.kind, &Place::TOP);
+                    self.out.get(start..) == Some(other.out.as_slice())
+                }
+                (_, Err(_)) => false,
+            },
         }
     }
 
-    fn rule(&mut self, node: &Node<'_>, shape: &Shape, rule: &Rule, place: &Place<'_>) {
-        let is_there = |name: &&&str| node.member(name).is_some();
-        let listed = |names: &[&str], with: &str| {
-            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(with)
-        };
-        match *rule {
-            Rule::ExactlyOne(names) | Rule::AtLeastOne(names)
-                if !names.iter().any(|name| is_there(&name)) =>
-            {
-                let message = format!("{} needs {}", shape.name, listed(names, " or "));
-                self.report.error(code::MISSING_FIELD, place, message, "");
-            }
-            Rule::ExactlyOne(names) if names.iter().filter(is_there).count() > 1 => {
-                let message = format!("{} takes only one of {}", shape.name, listed(names, ", "));
-                self.report.error(code::FIELDS_CONFLICT, place, message, "leave the others out");
-            }
-            Rule::Needs(name, other) if is_there(&&name) && !is_there(&&other) => {
-                let message = format!("has no effect without `{other}`");
-                let help = format!("leave `{name}` out, or add `{other}`");
-                self.report.error(code::FIELD_WITHOUT_EFFECT, &place.field(name), message, help);
-            }
-            _ => {}
+    /// Leaves room for the length of what is written until [`Self::end`].
+    fn begin(&mut self) -> usize {
+        self.out.extend([0; 4]);
+        self.out.len()
+    }
+
+    fn end(&mut self, start: usize) {
+        let length = u32::try_from(self.out.len().saturating_sub(start)).unwrap_or(u32::MAX);
+        let place = start.checked_sub(4).and_then(|at| self.out.get_mut(at..start));
+        if let Some(place) = place {
+            place.copy_from_slice(&length.to_le_bytes());
         }
     }
 
-    fn empty(&mut self, what: &str, place: &Place<'_>) {
-        let help = "leave the field out, or say what belongs in it";
-        self.report.error(code::EMPTY, place, format_args!("{what} must not be empty"), help);
+    /// Puts the entries that were written from `start` on into the order of their bytes.
+    fn sort(&mut self, start: usize, entries: &mut [(Range<usize>, usize)]) {
+        if entries.len() < 2 {
+            return;
+        }
+        let bytes = &self.out;
+        sort_by(entries, |(a, _), (b, _)| bytes.get(a.clone()).cmp(&bytes.get(b.clone())));
+        let mut sorted = Vec::with_capacity(bytes.len().saturating_sub(start));
+        for (range, _) in entries.iter_mut() {
+            let before = sorted.len();
+            sorted.extend_from_slice(bytes.get(range.clone()).unwrap_or_default());
+            *range = before.saturating_add(start)..sorted.len().saturating_add(start);
+        }
+        self.out.truncate(start);
+        self.out.append(&mut sorted);
     }
 
-    fn wrong_type(&mut self, node: &Node<'_>, kind: &Kind, place: &Place<'_>) {
-        let wants_text = matches!(kind, Kind::Text(_) | Kind::Choice(_) | Kind::Either { .. });
-        let help = match node {
-            Node::Null => "give it a value, or leave the field out",
-            Node::Bool(_) if wants_text => {
-                "put it in quotes: YAML takes words such as `NO`, `yes` and `off` for booleans"
+    /// Reports texts that stand twice in a sorted list.
+    fn report_equal(&mut self, entries: &[(Range<usize>, usize)], place: &Place<'_>) {
+        // Nothing was written for a text that is wrong, but its length: that was reported.
+        let written =
+            |range: &Range<usize>| self.out.get(range.clone()).filter(|text| text.len() > 4);
+        for pair in entries.windows(2) {
+            let [(first, earlier), (second, later)] = pair else { continue };
+            if written(first).is_some_and(|first| Some(first) == written(second)) {
+                let message = format!("is the same as entry {earlier}");
+                let place = place.item(*later);
+                self.report.error(code::DUPLICATE_ENTRY, &place, message, "leave one out");
             }
-            Node::Number(_) if wants_text => "put it in quotes: YAML takes it for a number",
-            Node::Text(_) if matches!(kind, Kind::Bool | Kind::Integer { .. }) => {
-                "write it without quotes"
-            }
-            Node::Text(_) | Node::Map(_) if matches!(kind, Kind::List(_)) => {
-                "a list it is even with one entry: put it in `[]`"
-            }
-            _ => "",
-        };
-        let message = format!("is {} where {} belongs", node.type_name(), expected(kind));
-        self.report.error(code::WRONG_TYPE, place, message, help);
-    }
-}
-
-/// The forms of secrets have their own help; for other texts beside a secret, the help that a check
-/// gives may repeat the text.
-fn form_help<'h>(form: &Form, help: &'h str) -> &'h str {
-    if form.secret { help } else { "" }
-}
-
-/// What a kind is called.
-fn expected(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Bool => "`true` or `false`",
-        Kind::Integer { .. } => "a number",
-        Kind::Text(form) => form.name,
-        Kind::Choice(_) => "a word",
-        Kind::List(_) => "a list",
-        Kind::Map { .. } => "a map of names",
-        Kind::Object(shape) => shape.name,
-        Kind::Either { long, .. } => long.name,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn lines(document: &str) -> Vec<String> {
-        let mut report = Report::default();
-        let document = document.replace('\'', "\"");
-        match Node::from_json(document.as_bytes()) {
-            Ok(node) => check(&node, &mut report),
-            Err(fault) => return vec![fault.to_string()],
-        }
-        report.finish().iter().map(ToString::to_string).collect()
-    }
-
-    /// Findings about a document that is otherwise good.
-    fn with(members: &str) -> Vec<String> {
-        let route = "{'name': 'r', 'paths': ['/'], 'methods': ['GET'], 'access': 'public'}";
-        lines(&format!("{{'version': 1, 'gateway': 'g', 'routes': [{route}], {members}}}"))
-    }
-
-    #[test]
-    fn every_finding_is_reported_with_its_place() {
-        // row: C01, C02
-        assert_eq!(
-            lines(
-                "{'version': '1', 'gatway': 'g', 'mode': 'observed', 'deny': [], 'realm': null, 'routes': {'a': 1}}"
-            ),
-            [
-                "error[wrong_type] at /version: is a text where a number belongs (help: write it without quotes)",
-                "error[unknown_field] at /gatway: the policy has no field `gatway` (help: did you mean `gateway`?)",
-                "error[unknown_word] at /mode: `observed` is none of the known words (help: did you mean `observe`?)",
-                "error[empty] at /deny: a list must not be empty (help: leave the field out, or say what belongs in it)",
-                "error[wrong_type] at /realm: is empty where a realm belongs (help: give it a value, or leave the field out)",
-                "error[wrong_type] at /routes: is an object where a list belongs (help: a list it is even with one entry: put it in `[]`)",
-                "error[missing_field]: `gateway` is missing (help: a name)",
-            ]
-        );
-        assert_eq!(lines("[]"), ["error[wrong_type]: is a list where the policy belongs"]);
-    }
-
-    #[test]
-    fn values_that_yaml_made_of_a_text_say_to_quote_it() {
-        assert_eq!(
-            with("'networks': {'e': {'countries': [false, 10]}}"),
-            [
-                "error[wrong_type] at /networks/e/countries/0: is a boolean where a country belongs (help: put it in quotes: YAML takes words such as `NO`, `yes` and `off` for booleans)",
-                "error[wrong_type] at /networks/e/countries/1: is a number where a country belongs (help: put it in quotes: YAML takes it for a number)",
-            ]
-        );
-    }
-
-    #[test]
-    fn numbers_have_bounds() {
-        // row: L07
-        for number in ["0", "-1", "1.5", "1000001", "9223372036854775808", "1e308", "1e-12"] {
-            let found = with(&format!(
-                "'limits': {{'l': {{'key': ['route'], 'rate': '1/s', 'burst': {number}}}}}"
-            ));
-            let expected =
-                "error[out_of_bounds] at /limits/l/burst: must be a whole number from 1 to 1000000";
-            assert_eq!(found, [expected], "{number}");
-        }
-    }
-
-    #[test]
-    fn fields_depend_on_each_other() {
-        let route = |members: &str| {
-            with(&format!("'routes': [{{'name': 'r', 'methods': ['*'], {members}}}]"))
-        };
-        assert!(
-            route("'paths': ['/'], 'access': 'deny'").len() == 1,
-            "the second `routes` is a duplicate"
-        );
-        let route = |members: &str| {
-            lines(&format!(
-                "{{'version': 1, 'gateway': 'g', 'routes': [{{'name': 'r', 'methods': ['*'], {members}}}]}}"
-            ))
-        };
-        assert_eq!(route("'paths': ['/'], 'access': 'deny'"), [""; 0]);
-        assert_eq!(
-            route(
-                "'hosts': ['a'], 'envoy_routes': ['e'], 'access': 'public', 'credentials': ['api_key']"
-            ),
-            [
-                "error[field_without_effect] at /routes/0/hosts: has no effect without `paths` (help: leave `hosts` out, or add `paths`)",
-                "error[fields_conflict] at /routes/0: a route takes only one of `access`, `credentials` (help: leave the others out)",
-            ]
-        );
-        assert_eq!(
-            route("'paths': ['/a', '/b', '/a']"),
-            [
-                "error[duplicate_entry] at /routes/0/paths/2: is the same as entry 0 (help: leave one out)",
-                "error[missing_field] at /routes/0: a route needs `access` or `credentials`",
-            ]
-        );
-    }
-
-    #[test]
-    fn nothing_of_a_key_is_repeated() {
-        // row: C07, K11
-        let secret = "Sup3r-Secret";
-        let found = with(&format!(
-            "'consumers': [{{'name': 'c', 'api_keys': [{{'id': '{secret}!', 'sha256': '{secret}', 'state': '{secret}', 'scopes': ['{secret} x'], 'expires': '{secret}', '{secret}': 1, 'key': 2}}]}}], 'pcl_abc': 1"
-        ));
-        assert_eq!(
-            found,
-            [
-                "error[bad_text] at /consumers/0/api_keys/0/id: this text is not an id (help: 1 to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit)",
-                "error[key_plaintext] at /consumers/0/api_keys/0/sha256: this text is not the SHA-256 of a key: this may be the key itself, so it is not shown (help: `portcullis key hash` prints the digest of a key)",
-                "error[unknown_word] at /consumers/0/api_keys/0/state: this text is none of the known words (help: one of: `active`, `retiring`, `revoked`)",
-                "error[bad_text] at /consumers/0/api_keys/0/scopes/0: this text is not a scope",
-                "error[bad_text] at /consumers/0/api_keys/0/expires: this text is not a time",
-                "error[unknown_field] at /consumers/0/api_keys/0: an API key has no field of this name (help: fields: `id`, `sha256`, `state`, `not_before`, `expires`, `scopes`, `format`)",
-                "error[unknown_field] at /consumers/0/api_keys/0/key: an API key has no field `key` (help: fields: `id`, `sha256`, `state`, `not_before`, `expires`, `scopes`, `format`)",
-                "error[unknown_field]: the policy has no field of this name (help: fields: `version`, `gateway`, `realm`, `mode`, `client_address`, `country_header`, `api_key`, `identity_headers`, `strip_headers`, `networks`, `deny`, `roles`, `consumers`, `limits`, `global_limits`, `routes`)",
-            ]
-        );
-    }
-}
+mod tests;

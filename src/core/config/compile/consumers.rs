@@ -100,8 +100,8 @@ impl<'n> Gathered<'n> {
         let scopes = scopes.of_key(node, held, place, report);
         self.accepts_opaque |= read::text(node, "format") == Some("opaque");
         self.ids.push((id, at));
-        let digest = read::text(node, "sha256").filter(|text| (forms::DIGEST.check)(text).is_ok());
-        let Some(digest) = digest.and_then(decode_hex) else { return };
+        let digest = read::text(node, "sha256").and_then(forms::decode_digest);
+        let Some(digest) = digest else { return };
         self.digests.push((digest, at));
         self.keys.push(ApiKey {
             id: id.into(),
@@ -150,18 +150,4 @@ fn duplicates<K: Ord + Copy, P: Ord + Copy>(all: &mut [(K, P)]) -> Vec<((K, P), 
         _ => None,
     });
     pairs.collect()
-}
-
-/// 64 hexadecimal digits.
-fn decode_hex(text: &str) -> Option<KeyDigest> {
-    let mut digest = [0; 32];
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != digest.len() || !rest.is_empty() {
-        return None;
-    }
-    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
-        let value = char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?;
-        *byte = u8::try_from(value).ok()?;
-    }
-    Some(digest)
 }

@@ -3,9 +3,10 @@
 
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms::{self, fold_header};
+use super::super::grammar::Form;
 use super::super::node::Node;
 use super::super::place::Place;
-use super::{canonical, header, read};
+use super::{header, read};
 use crate::authn::KeySource;
 use crate::headers::{MAX_CREDENTIAL_HEADERS, NameTable, Role};
 use crate::policy::IdentityHeaders;
@@ -100,7 +101,8 @@ fn sources(document: &Node<'_>, roles: &mut Roles, report: &mut Report) -> Box<[
     let (mut sources, mut headers) = (Vec::new(), 0_u8);
     for (index, node) in read::items(section, "sources").iter().enumerate() {
         let place = list.item(index);
-        let named = |field, form| read::text(node, field).and_then(|text| canonical(text, form));
+        let named =
+            |field, form: &Form| read::text(node, field).and_then(|text| form.canonical(text));
         let source = if let Some(name) = named("header", &forms::HEADER) {
             let position = headers;
             headers = headers.saturating_add(1);

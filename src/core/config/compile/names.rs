@@ -60,7 +60,7 @@ impl<'n> Names<'n> {
         match position.and_then(|at| self.all.get(usize::from(at))) {
             Some((_, used)) => used.set(true),
             // Texts that cannot be a name were reported with the shape of the document.
-            None if (forms::NAME.check)(name).is_err() || report.is_full() => {}
+            None if !forms::NAME.holds(name) || report.is_full() => {}
             None => {
                 let message = format!("there is no {} {}", self.what, Shown(name));
                 let help = suggest::help(name, self.iter(), &format!("{}s", self.what));

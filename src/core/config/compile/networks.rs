@@ -32,7 +32,7 @@ pub(super) fn compile<'n>(document: &'n Node<'_>, report: &mut Report) -> Networ
         let place = section.field(name);
         ranges(network, NetworkId(id), &place, &mut entries, report);
         for (_, text) in read::texts(network, "countries") {
-            if (forms::COUNTRY.check)(text).is_ok() {
+            if forms::COUNTRY.holds(text) {
                 countries.push((Country::parse(text.as_bytes()), NetworkId(id)));
             }
             if text == "unknown" {

@@ -8,8 +8,8 @@ use super::super::node::Node;
 use super::super::place::Place;
 use super::limits::Limits;
 use super::networks::Networks;
+use super::read;
 use super::scopes::Scopes;
-use super::{canonical, read};
 use crate::limit::LimitId;
 use crate::route::{
     Access, HostPattern, Methods, PathPattern, Route, RouteId, RouteTable, Segment,
@@ -131,13 +131,13 @@ impl<'n> Matcher<'n> {
             hosts,
             paths: paths.collect(),
             envoy_routes: read::texts(node, "envoy_routes").collect(),
-            methods: methods.filter(|method| (forms::METHOD.check)(method).is_ok()).collect(),
+            methods: methods.filter(|method| forms::METHOD.holds(method)).collect(),
         }
     }
 }
 
 fn host(text: &str) -> Option<HostPattern> {
-    let text = canonical(text, &forms::HOST)?;
+    let text = forms::HOST.canonical(text)?;
     Some(match text.strip_prefix('*') {
         Some(suffix) => HostPattern::Suffix(suffix.into()),
         None => HostPattern::Exact(text),
@@ -145,7 +145,7 @@ fn host(text: &str) -> Option<HostPattern> {
 }
 
 fn path(text: &str) -> Option<PathPattern> {
-    let text = canonical(text, &forms::PATH)?;
+    let text = forms::PATH.canonical(text)?;
     let (segments, rest) = forms::split_path(&text);
     let segments = segments.map(|segment| match forms::parameter_name(segment) {
         Some(name) => Segment::Parameter(name.into()),

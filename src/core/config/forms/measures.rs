@@ -1,0 +1,40 @@
+//! Measures: points in time and rates.
+
+use super::{Checked, exactly, fault};
+use crate::time::{SECOND, Timestamp};
+
+/// Largest burst of a limit, in requests.
+pub(crate) const MAX_BURST: u32 = 1_000_000;
+/// Largest rate of a limit, in requests a second.
+const MAX_PER_SECOND: u64 = 1_000_000;
+
+pub(super) fn time(text: &str, out: &mut Vec<u8>) -> Checked {
+    match Timestamp::parse_rfc3339(text) {
+        Some(time) => {
+            out.extend(time.unix_nanos().to_le_bytes());
+            Ok(())
+        }
+        None => fault("", "write it like `2026-12-31T00:00:00Z` (RFC 3339)"),
+    }
+}
+
+/// How many requests in how many nanoseconds.
+pub(crate) fn parse_rate(text: &str) -> Option<(u64, u64)> {
+    let (count, unit) = text.split_once('/')?;
+    let plain = count.bytes().all(|byte| byte.is_ascii_digit()) && !count.starts_with('0');
+    let count = count.parse::<u64>().ok().filter(|_| plain)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let most = MAX_PER_SECOND.saturating_mul(seconds);
+    (count <= most).then_some((count, SECOND.saturating_mul(seconds)))
+}
+
+pub(super) fn rate(text: &str, out: &mut Vec<u8>) -> Checked {
+    let help = "write it like `100/s`, `30/m`, `10/h` or `1000/d`; at most 1000000 a second";
+    exactly(parse_rate(text).is_some(), text, help, out)
+}

@@ -1,0 +1,115 @@
+//! The document as a whole, and what its parts have in common.
+
+use super::Kind::{self, Either, Integer, List, Map, Object, Text};
+use super::Presence::{Default, From, Optional, Required};
+use super::callers::{CONSUMER, NETWORK};
+use super::settings::{API_KEY_SOURCES, CLIENT_ADDRESS, IDENTITY_HEADERS};
+use super::traffic::{LIMIT, ROUTE};
+use super::{Shape, field, shape, word};
+use crate::config::forms;
+
+/// The whole document.
+pub static POLICY: Shape = shape(
+    "the policy",
+    &[
+        field(
+            "version",
+            Required,
+            Integer { min: 1, max: 1 },
+            "The version of the policy language: the number 1.",
+        ),
+        field(
+            "gateway",
+            Required,
+            Text(&forms::NAME),
+            "The gateway's name in audit records, metrics and bucket keys. Gateways of one Envoy that share a name share their limits' buckets.",
+        ),
+        field(
+            "realm",
+            From("gateway"),
+            Text(&forms::REALM),
+            "The realm of the `WWW-Authenticate` challenge.",
+        ),
+        field(
+            "mode",
+            Default("\"enforce\""),
+            MODE,
+            "Whether refusals are carried out, for all routes.",
+        ),
+        field(
+            "client_address",
+            Default("{\"source\": \"peer\"}"),
+            Object(&CLIENT_ADDRESS),
+            "Where the caller's address is taken from.",
+        ),
+        field(
+            "country_header",
+            Optional,
+            Text(&forms::HEADER),
+            "The request header in which Envoy's geoip filter puts the country. Required as soon as a network has countries.",
+        ),
+        field(
+            "api_key",
+            Default("{\"sources\": [{\"header\": \"x-api-key\"}]}"),
+            Object(&API_KEY_SOURCES),
+            "Where API keys are read from.",
+        ),
+        field(
+            "identity_headers",
+            Default(
+                "{\"consumer\": \"x-portcullis-consumer\", \"credential\": \"x-portcullis-credential\", \"scopes\": \"x-portcullis-scopes\"}",
+            ),
+            Either { short: &NO_IDENTITY, long: &IDENTITY_HEADERS },
+            "Which request headers tell the upstream who is calling. What a caller sends in these headers, or in the three default ones, never arrives.",
+        ),
+        field(
+            "strip_headers",
+            Optional,
+            List(&Text(&forms::HEADER)),
+            "Further request headers that never reach an upstream, in any spelling.",
+        ),
+        field(
+            "networks",
+            Optional,
+            Map { names: &forms::NAME, of: &Object(&NETWORK) },
+            "Named sets of addresses and countries.",
+        ),
+        field(
+            "deny",
+            Optional,
+            NETWORKS,
+            "Networks that are refused before anything else, on every route.",
+        ),
+        field(
+            "roles",
+            Optional,
+            Map { names: &forms::NAME, of: &List(&Text(&forms::SCOPE)) },
+            "Named sets of scopes.",
+        ),
+        field("consumers", Optional, List(&Object(&CONSUMER)), "The callers."),
+        field(
+            "limits",
+            Optional,
+            Map { names: &forms::NAME, of: &Object(&LIMIT) },
+            "Rate limits, to be named by `global_limits`, consumers and routes.",
+        ),
+        field("global_limits", Optional, LIMITS, "Limits that apply to every request."),
+        field(
+            "routes",
+            Required,
+            List(&Object(&ROUTE)),
+            "Which requests there are, and what each needs. A request that no route matches is refused.",
+        ),
+    ],
+    &[],
+    "The document as a whole.",
+);
+
+pub(super) const MODE: Kind = Kind::Choice(&[
+    word("enforce", "Refuse what is to be refused."),
+    word("observe", "Decide and record, but forward."),
+]);
+pub(super) const NETWORKS: Kind = List(&Text(&forms::NETWORK_NAME));
+pub(super) const LIMITS: Kind = List(&Text(&forms::LIMIT_NAME));
+pub(super) const SCOPES: Kind = List(&Text(&forms::SCOPE));
+pub(super) const NO_IDENTITY: Kind = Kind::Choice(&[word("none", "The upstream is not told.")]);

@@ -1,0 +1,102 @@
+//! Limits and routes.
+
+use super::Kind::{self, Integer, List, Object, Text};
+use super::Presence::{Default, From, Optional, Required};
+use super::Rule::{ExactlyOne, Needs};
+use super::document::{LIMITS, MODE, NETWORKS, SCOPES};
+use super::{Shape, field, shape, word};
+use crate::config::forms;
+
+pub(super) static LIMIT: Shape = shape(
+    "a limit",
+    &[
+        field(
+            "key",
+            Required,
+            List(&Kind::Choice(&[
+                word("consumer", "Each consumer for itself."),
+                word("credential", "Each credential for itself."),
+                word("address", "Each caller's address for itself; of IPv6 the /64."),
+                word("route", "Each route for itself."),
+            ])),
+            "Whose requests share a bucket; several parts make one bucket for each combination.",
+        ),
+        field("rate", Required, Text(&forms::RATE), "How fast the bucket fills."),
+        field(
+            "burst",
+            From("rate"),
+            Integer { min: 1, max: forms::MAX_BURST },
+            "How many requests a full bucket holds.",
+        ),
+    ],
+    &[],
+    "A token bucket and its key.",
+);
+
+pub(super) static ROUTE: Shape = shape(
+    "a route",
+    &[
+        field(
+            "name",
+            Required,
+            Text(&forms::NAME),
+            "Its name in audit records and metrics, unique among routes.",
+        ),
+        field("hosts", Optional, List(&Text(&forms::HOST)), "Hosts; left out, any host."),
+        field("paths", Optional, List(&Text(&forms::PATH)), "Path patterns."),
+        field(
+            "envoy_routes",
+            Optional,
+            List(&Text(&forms::ENVOY_ROUTE)),
+            "Names of Envoy's own routes, instead of hosts and paths.",
+        ),
+        field(
+            "methods",
+            Required,
+            List(&Text(&forms::METHOD)),
+            "Methods; `*` is every method but CONNECT, TRACE and TRACK.",
+        ),
+        field(
+            "access",
+            Optional,
+            Kind::Choice(&[
+                word("public", "No credential is needed."),
+                word("deny", "Refused, whatever another route allows."),
+            ]),
+            "What is asked of a caller, instead of credentials.",
+        ),
+        field(
+            "credentials",
+            Optional,
+            List(&Kind::Choice(&[word("api_key", "An API key of a consumer.")])),
+            "Any one of these kinds of credential is needed.",
+        ),
+        field("scopes", Optional, Object(&REQUIREMENT), "Scopes that the caller must hold."),
+        field("limits", Optional, LIMITS, "Limits that apply to its requests."),
+        field("networks", Optional, NETWORKS, "It may be called from these networks only."),
+        field("deny", Optional, NETWORKS, "It may not be called from these networks."),
+        field(
+            "mode",
+            Default("\"enforce\""),
+            MODE,
+            "Whether refusals are carried out, for this route.",
+        ),
+    ],
+    &[
+        ExactlyOne(&["paths", "envoy_routes"]),
+        Needs("hosts", "paths"),
+        ExactlyOne(&["access", "credentials"]),
+        Needs("scopes", "credentials"),
+    ],
+    "Some requests, and what each of them needs.",
+);
+
+pub(super) static REQUIREMENT: Shape = shape(
+    "a scope requirement",
+    &[
+        field("all_of", Optional, SCOPES, "Every one of these."),
+        field("any_of", Optional, SCOPES, "At least one of these."),
+    ],
+    &[ExactlyOne(&["all_of", "any_of"])],
+    "Scopes that a caller must hold.",
+);
