@@ -30,7 +30,8 @@ struct Gathered<'n> {
     accepts_opaque: bool,
     names: Vec<(&'n str, usize)>,
     ids: Vec<(&'n str, KeyPlace)>,
-    digests: Vec<(KeyDigest, KeyPlace)>,
+    /// Digests as numbers, which are compared faster than bytes.
+    digests: Vec<([u128; 2], KeyPlace)>,
 }
 
 pub(super) fn compile(
@@ -102,7 +103,7 @@ impl<'n> Gathered<'n> {
         self.ids.push((id, at));
         let digest = read::text(node, "sha256").and_then(forms::decode_digest);
         let Some(digest) = digest else { return };
-        self.digests.push((digest, at));
+        self.digests.push((as_numbers(&digest), at));
         self.keys.push(ApiKey {
             id: id.into(),
             digest,
@@ -150,4 +151,10 @@ fn duplicates<K: Ord + Copy, P: Ord + Copy>(all: &mut [(K, P)]) -> Vec<((K, P), 
         _ => None,
     });
     pairs.collect()
+}
+
+fn as_numbers(digest: &KeyDigest) -> [u128; 2] {
+    let (halves, _) = digest.as_chunks::<16>();
+    let half = |at: usize| halves.get(at).map_or(0, |half| u128::from_le_bytes(*half));
+    [half(0), half(1)]
 }
