@@ -1,7 +1,7 @@
 //! What Envoy's own routes must not do: match on what the filter edits, or switch the filter off.
 
 use crate::find::any_type;
-use crate::read::{Source, Tree, escape};
+use crate::read::{Member, Source, Tree, escape};
 
 use super::envoy::{Guard, Manager};
 use super::finding::{Findings, Site, code};
@@ -52,7 +52,7 @@ fn matches(tree: &Tree, site: Site<'_>, guards: &[Guard<'_>], findings: &mut Fin
             findings.error(site, &header.path, code::ROUTE_ON_FILTER_HEADER, message);
         }
     }
-    for parameter in named_in_lists(tree, &["query_parameters", "queryParams"]) {
+    for parameter in named(tree, &["query_parameters", "queryParams"]) {
         if guards.iter().any(|guard| takes_key_from(guard, "query", parameter.name)) {
             let message = "a route matches on the query parameter of the API key".to_owned();
             findings.error(site, &parameter.path, code::ROUTE_ON_FILTER_HEADER, message);
@@ -63,32 +63,26 @@ fn matches(tree: &Tree, site: Site<'_>, guards: &[Guard<'_>], findings: &mut Fin
 /// The headers that a value matches on, if it is a match of Envoy, Istio or the Gateway API.
 fn headers(tree: &Tree) -> Vec<Matched<'_>> {
     let is_input = any_type(Some(tree)).ends_with(HEADER_INPUT);
-    if let Some(name) = tree.field("header_name").filter(|_| is_input).and_then(Tree::text) {
-        return vec![Matched { path: "/header_name".to_owned(), name }];
+    match tree.field("header_name").and_then(Tree::text) {
+        Some(name) if is_input => vec![Matched { path: "/header_name".to_owned(), name }],
+        _ => named(tree, &["headers", "withoutHeaders"]),
     }
-    let mut all = named_in_lists(tree, &["headers"]);
-    for field in ["headers", "withoutHeaders"] {
-        let members = tree.member(field).map(Tree::members).unwrap_or_default();
-        all.extend(members.iter().map(|member| Matched {
-            path: format!("/{field}/{}", escape(&member.name)),
-            name: &member.name,
-        }));
-    }
-    all
 }
 
-/// The matchers in the `match` (or one of the `matches`) that a value holds.
-fn named_in_lists<'t>(tree: &'t Tree, fields: &[&str]) -> Vec<Matched<'t>> {
-    let lists = fields.iter().filter_map(|field| Some((*field, tree.field(field)?.items())));
-    lists
-        .flat_map(|(field, items)| {
-            items.iter().enumerate().map(move |(at, item)| (field, at, item))
-        })
-        .filter_map(|(field, at, item)| {
-            let name = item.member("name").and_then(Tree::text)?;
-            Some(Matched { path: format!("/{field}/{at}"), name })
-        })
-        .collect()
+/// What fields name: Envoy and the Gateway API list matchers with a `name`, Istio maps names to them.
+fn named<'t>(tree: &'t Tree, fields: &[&str]) -> Vec<Matched<'t>> {
+    let mut all = Vec::new();
+    for (field, matchers) in fields.iter().filter_map(|field| Some((field, tree.field(field)?))) {
+        for (at, matcher) in matchers.items().iter().enumerate() {
+            if let Some(name) = matcher.member("name").and_then(Tree::text) {
+                all.push(Matched { path: format!("/{field}/{at}"), name });
+            }
+        }
+        for Member { name, .. } in matchers.members() {
+            all.push(Matched { path: format!("/{field}/{}", escape(name)), name });
+        }
+    }
+    all
 }
 
 fn edits_header(guard: &Guard<'_>, name: &str) -> bool {

@@ -127,6 +127,7 @@ fn an_envoy_configuration_in_json_is_read_too() {
 
 #[test]
 fn what_contradicts_the_policy_is_an_error() {
+    // row: W07, W10, W19
     for (from, to, expected) in [
         ("failure_policy: FAIL_RELOAD", "failure_policy: FAIL_OPEN", "error fails_open"),
         ("failure_policy: FAIL_RELOAD", "fail_open: true", "error fails_open"),
@@ -198,6 +199,22 @@ fn what_contradicts_the_policy_is_an_error() {
         found.sort();
         expected.sort_unstable();
         assert_eq!(found, expected, "{to}");
+    }
+}
+
+#[test]
+fn routes_must_not_match_on_where_keys_are_taken_from() {
+    let sources = "gateway: external\napi_key: {sources: [{query: api_key}, {cookie: key}]}";
+    let text = as_struct(&policy().replace("gateway: external", sources));
+    let header = "headers: [{name: x-canary, present_match: true}]";
+    for (matcher, expected) in [
+        ("query_parameters: [{name: api_key}]", 1),
+        ("query_parameters: [{name: page}]", 0),
+        ("headers: [{name: cookie}]", 1),
+        ("queryParams: {api_key: {exact: a}}", 1),
+    ] {
+        let found = findings(&text.replace(header, matcher));
+        assert_eq!(found, vec!["error route_on_filter_header"; expected], "{matcher}");
     }
 }
 

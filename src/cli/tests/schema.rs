@@ -111,6 +111,20 @@ fn the_checked_in_copy_is_current() {
     );
 }
 
+/// The reference page holds the tables as they are today, with what people wrote around them.
+#[test]
+fn the_reference_page_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../envoy/POLICY.md");
+    let Ok(page) = std::fs::read_to_string(path) else {
+        println!("skipped: there is no envoy/POLICY.md");
+        return;
+    };
+    assert!(
+        page.contains(&run(&["schema", "--reference"], "").out),
+        "envoy/POLICY.md must hold what `cargo run -p portcullis-cli -- schema --reference` prints"
+    );
+}
+
 #[test]
 fn the_reference_names_every_field_and_every_finding() {
     let reference = run(&["schema", "--reference"], "").out;
