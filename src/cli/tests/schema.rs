@@ -39,7 +39,7 @@ fn full() -> Value {
             {"name": "health", "paths": ["/healthz"], "methods": ["GET"], "access": "public"},
             {"name": "orders-read", "hosts": ["api.example.com", "*.example.org"],
                 "paths": ["/v1/orders", "/v1/orders/**", "/v1/orders/{id}/items"], "methods": ["GET", "HEAD"],
-                "credentials": ["api_key"], "scopes": {"all_of": ["orders:read"], "any_of": ["orders:export"]},
+                "credentials": ["api_key"], "scopes": {"any_of": ["orders:read", "orders:export"]},
                 "limits": ["per-address"], "networks": ["internal"], "deny": ["abusive"], "mode": "observe"},
             {"name": "by-name", "envoy_routes": ["orders-canary"], "methods": ["*"], "credentials": ["api_key"]},
             {"name": "no-secret", "paths": ["/orders/secret/**"], "methods": ["*"], "access": "deny"},
