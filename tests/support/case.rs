@@ -8,6 +8,7 @@ use portcullis_core::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -169,6 +170,24 @@ pub struct Upstream {
     pub headers: Map<String, Value>,
     pub absent: Vec<String>,
     pub trailers_absent: Vec<String>,
+}
+
+impl Case {
+    /// Whether requests of this case spend tokens.
+    pub fn has_limits(&self) -> bool {
+        self.policy.get("limits").is_some()
+    }
+
+    /// The policy under a gateway name that no other case has, if it has limits: buckets are keyed by
+    /// that name.
+    pub fn with_own_buckets(&self) -> Value {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let mut policy = self.policy.clone();
+        if let (true, Some(gateway)) = (self.has_limits(), policy.get_mut("gateway")) {
+            *gateway = Value::String(format!("case-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        }
+        policy
+    }
 }
 
 impl Step {

@@ -13,10 +13,12 @@
 
 pub mod bootstrap;
 pub mod case;
+pub mod configs;
 pub mod envoy;
 pub mod expect;
 pub mod fake_host;
 pub mod http1;
+pub mod in_wasm;
 pub mod native;
 pub mod policy;
 pub mod presented;

