@@ -99,13 +99,18 @@ fn check(file: &str) -> Report {
     let found = find(&source);
     let mut findings = Findings::default();
     duplicate_keys(&source, &found, &mut findings);
-    let compiled: Vec<_> =
-        found.iter().map(|found| policy(found, &source, &mut findings)).collect();
+    let compile = |found: &Found<'_>| {
+        let compiled = found.compile();
+        findings.of_policy(found, compiled.diagnostics);
+        compiled.policy
+    };
+    let compiled: Vec<_> = found.iter().map(compile).collect();
     let both = found.iter().zip(&compiled);
     let guards: Vec<_> = both
         .filter_map(|(found, policy)| Some(Guard { found, policy: policy.as_ref()? }))
         .collect();
     envoy::check(&source, &guards, &mut findings);
+    plugins::check(&source, &found, &guards, &mut findings);
     report.findings = findings.0;
     if found.is_empty() {
         let message = "no policy is in this file".to_owned();
@@ -114,13 +119,6 @@ fn check(file: &str) -> Report {
     report.findings.sort_by_key(|finding| (finding.document, finding.mark));
     report.policies = found.iter().zip(&compiled).map(summary).collect();
     report
-}
-
-fn policy(found: &Found<'_>, source: &Source, findings: &mut Findings) -> Option<Policy> {
-    let compiled = found.compile();
-    findings.of_policy(found, compiled.diagnostics);
-    plugins::fails_open(source, found, findings);
-    compiled.policy
 }
 
 fn summary((found, policy): (&Found<'_>, &Option<Policy>)) -> Summary {

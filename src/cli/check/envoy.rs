@@ -6,7 +6,7 @@ use crate::find::{Found, any_type};
 use crate::read::{Source, Tree};
 
 use super::finding::{Findings, Site, code};
-use super::{address, hardening, plugins, routes};
+use super::{address, hardening, routes};
 
 /// A policy that compiled, and where it stands.
 #[derive(Clone, Copy)]
@@ -57,7 +57,6 @@ pub(super) fn check(source: &Source, guards: &[Guard<'_>], findings: &mut Findin
         hardening::check(manager, findings);
         chain(manager, findings);
     }
-    plugins::check(source, guards, findings);
     routes::check(source, guards, &managers, findings);
 }
 

@@ -8,13 +8,21 @@ use crate::read::{Source, Tree};
 use super::envoy::Guard;
 use super::finding::{Findings, Site, code};
 
-pub(super) fn check(source: &Source, guards: &[Guard<'_>], findings: &mut Findings) {
-    shared_vm(source, guards, findings);
+pub(super) fn check(
+    source: &Source,
+    all: &[Found<'_>],
+    guards: &[Guard<'_>],
+    findings: &mut Findings,
+) {
+    for found in all {
+        fails_open(source, found, findings);
+    }
+    shared_vm(source, all, findings);
     shared_gateway(source, guards, findings);
 }
 
 /// A trap of the filter, or of its virtual machine, must not let requests through.
-pub(super) fn fails_open(source: &Source, found: &Found<'_>, findings: &mut Findings) {
+fn fails_open(source: &Source, found: &Found<'_>, findings: &mut Findings) {
     let Some(plugin) = &found.plugin else { return };
     let Some(root) = source.documents.get(found.document) else { return };
     let site = Site { document: found.document, root, pointer: &plugin.pointer };
@@ -33,23 +41,23 @@ pub(super) fn fails_open(source: &Source, found: &Found<'_>, findings: &mut Find
 }
 
 /// Shared data is per `vm_id`, and an empty one is shared by all plugins that set none.
-fn shared_vm(source: &Source, guards: &[Guard<'_>], findings: &mut Findings) {
+fn shared_vm(source: &Source, all: &[Found<'_>], findings: &mut Findings) {
     let mut others = Vec::new();
     for (document, tree) in source.documents.iter().enumerate() {
         tree.visit(&mut String::new(), &mut |pointer, tree| {
             for plugin in plugins(pointer, tree) {
-                let ours = guards.iter().any(|g| g.found.is_within(document, &plugin.pointer));
+                let ours = all.iter().any(|found| found.is_within(document, &plugin.pointer));
                 if plugin.host == Host::Envoy && !ours {
                     others.push(vm_id(plugin.tree));
                 }
             }
         });
     }
-    for guard in guards {
-        let Some(plugin) = guard.found.plugin.as_ref() else { continue };
-        let Some(root) = source.documents.get(guard.found.document) else { continue };
+    for found in all {
+        let Some(plugin) = found.plugin.as_ref() else { continue };
+        let Some(root) = source.documents.get(found.document) else { continue };
         if plugin.host == Host::Envoy && others.contains(&vm_id(plugin.tree)) {
-            let site = Site { document: guard.found.document, root, pointer: &plugin.pointer };
+            let site = Site { document: found.document, root, pointer: &plugin.pointer };
             let path = if vm_id(plugin.tree).is_empty() { "" } else { "/vm_config/vm_id" };
             let message = "another Wasm plugin of this file has the same `vm_id`".to_owned();
             findings.warning(site, path, code::VM_ID_SHARED, message);

@@ -219,6 +219,12 @@ fn routes_must_not_match_on_where_keys_are_taken_from() {
 }
 
 #[test]
+fn a_policy_with_errors_is_still_ours() {
+    let both = format!("{}---\n{}", as_struct(&policy()), as_struct("version: 1\ngateway: g\n"));
+    assert_eq!(findings(&both), ["error missing_field"]);
+}
+
+#[test]
 fn each_missing_hardening_is_a_warning() {
     for (line, code) in [
         ("normalize_path: true", "normalize_path_off"),
