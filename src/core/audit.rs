@@ -2,7 +2,7 @@
 
 use crate::authz::Requirement;
 use crate::decision::{Decision, Principal};
-use crate::json::Object;
+use crate::json::{MAX_TEXT, Object};
 use crate::limit::State;
 
 impl Decision<'_, '_> {
@@ -13,16 +13,16 @@ impl Decision<'_, '_> {
         let mut record = Object::open(out);
         record
             .text("time", Some(self.now.to_string().as_bytes()))
-            .text("request_id", self.headers.request_id.one())
+            .callers("request_id", self.headers.request_id.one())
             .text("gateway", Some(policy.gateway.as_bytes()))
             .text("policy", Some(policy.revision.as_bytes()))
             .text("outcome", Some(self.outcome().name().as_bytes()))
             .text("reason", self.verdict.err().map(|denial| denial.code().as_bytes()))
             .text("rule", self.rule.map(str::as_bytes))
             .text("route", self.route.map(|route| route.name().as_bytes()))
-            .text("method", self.headers.method.one())
-            .text("host", self.headers.authority.one().or(self.headers.host.one()))
-            .text("path", self.shown_path());
+            .callers("method", self.headers.method.one())
+            .callers("host", self.headers.authority.one().or(self.headers.host.one()))
+            .callers("path", self.shown_path());
         if let Some(address) = self.caller.address {
             record.text("address", Some(address.to_string().as_bytes()));
         }
@@ -66,6 +66,7 @@ impl Decision<'_, '_> {
             return Some(path.as_str().as_bytes());
         }
         let target = self.headers.path.one()?;
+        let target = target.get(..=MAX_TEXT).unwrap_or(target);
         let end = (0..target.len()).find(|start| {
             let rest = target.get(*start..).unwrap_or_default();
             let escape = rest.get(..3).unwrap_or_default().to_ascii_lowercase();

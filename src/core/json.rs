@@ -1,5 +1,7 @@
 //! Writing JSON: the few forms that audit records and problem bodies need, in ASCII only.
 
+use crate::authn::key_text;
+
 /// Longest text of one member, in bytes of its source; what is longer is cut and marked.
 pub(crate) const MAX_TEXT: usize = 512;
 
@@ -25,6 +27,12 @@ impl<'o> Object<'o> {
             string(self.member(name), value);
         }
         self
+    }
+
+    /// A text that a caller chose. A key that strayed into it is not repeated.
+    pub(crate) fn callers(&mut self, name: &str, value: Option<&[u8]>) -> &mut Self {
+        let value = value.map(|value| value.get(..=MAX_TEXT).unwrap_or(value));
+        self.text(name, value.map(key_text::without_keys).as_deref())
     }
 
     pub(crate) fn number(&mut self, name: &str, value: u64) -> &mut Self {

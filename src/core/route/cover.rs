@@ -35,6 +35,7 @@ impl RouteTable {
         };
         let literal = match first {
             Segment::Literal(text) => {
+                let text = if self.folds_case { &text.to_ascii_lowercase().into() } else { text };
                 let found = branch.literals.binary_search_by(|(other, _)| other.cmp(text)).ok();
                 found.and_then(|found| branch.literals.get(found)).map(|(_, place)| *place)
             }

@@ -44,7 +44,7 @@ pub(super) fn compile<'n>(
     let parts = Parts { networks, limits, global, scopes };
     let section = Place::TOP.field("routes");
     let nodes = read::items(document, "routes");
-    let mut routes = Routes::default();
+    let mut routes = Routes { refuse: RouteTable::refusing(), ..Routes::default() };
     for (index, node) in nodes.iter().enumerate() {
         routes.all.push(route(node, index, &parts, &section.item(index), report));
     }
