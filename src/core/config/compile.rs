@@ -21,6 +21,9 @@ use crate::policy::{AddressSource, Needs, Policy};
 /// How many hexadecimal digits of the revision are kept.
 const REVISION_DIGITS: usize = 16;
 
+/// Most trusted proxies: each is looked at on every request.
+const MAX_PROXIES: usize = 1_024;
+
 /// Compiles a document, gathering every finding. There is a policy exactly when none is an error.
 pub fn compile(document: &Node<'_>) -> Compiled {
     let mut report = Report::default();
@@ -102,6 +105,8 @@ fn address_source(document: &Node<'_>, report: &mut Report) -> AddressSource {
     if source == "envoy" {
         return AddressSource::Envoy;
     }
+    let proxies_place = place.field(FIELD);
+    read::bound(section, FIELD, MAX_PROXIES, &proxies_place, report);
     let mut proxies = Vec::new();
     for (index, text) in read::texts(section, FIELD) {
         let Ok(range) = Cidr::parse(text) else { continue };
@@ -109,7 +114,7 @@ fn address_source(document: &Node<'_>, report: &mut Report) -> AddressSource {
             let message =
                 "every address would be a trusted proxy, and every caller could choose its address";
             let help = "list the proxies, or say `trust_any_proxy: true`";
-            report.error(code::PROXY_ANY, &place.field(FIELD).item(index), message, help);
+            report.error(code::PROXY_ANY, &proxies_place.item(index), message, help);
         }
         proxies.push(range);
     }

@@ -11,6 +11,8 @@ pub const MAX_DIAGNOSTICS: usize = 200;
 
 /// Longest text of the policy that a message repeats, in characters.
 const SHOWN_CHARS: usize = 64;
+/// Longest place that a line shows, in characters.
+const PLACE_CHARS: usize = 256;
 
 /// Whether a finding refuses the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +52,8 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.severity, self.code)?;
         if !self.place.is_empty() {
-            write!(f, " at {}", Printable(&self.place))?;
+            let (place, dots) = cut(&self.place, PLACE_CHARS);
+            write!(f, " at {}{dots}", Printable(place))?;
         }
         write!(f, ": {}", self.message)?;
         if !self.help.is_empty() {
@@ -69,9 +72,16 @@ impl fmt::Display for Shown<'_> {
         if looks_secret(self.0) {
             return f.write_str("a text that looks like an API key");
         }
-        let cut = self.0.char_indices().nth(SHOWN_CHARS).map(|(at, _)| at);
-        let head = cut.and_then(|at| self.0.get(..at)).unwrap_or(self.0);
-        write!(f, "`{}{}`", Printable(head), if cut.is_some() { "…" } else { "" })
+        let (head, dots) = cut(self.0, SHOWN_CHARS);
+        write!(f, "`{}{dots}`", Printable(head))
+    }
+}
+
+/// The first characters of a text, and dots if there are more.
+fn cut(text: &str, most: usize) -> (&str, &'static str) {
+    match text.char_indices().nth(most).and_then(|(end, _)| text.get(..end)) {
+        Some(head) => (head, "…"),
+        None => (text, ""),
     }
 }
 

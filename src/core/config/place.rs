@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::diagnostic::looks_secret;
+
 /// A place in the document, shown as a JSON pointer (RFC 6901).
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'p>(Option<(&'p Place<'p>, Step<'p>)>);
@@ -42,11 +44,15 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// One member name as a step of a JSON pointer: `~` and `/` are escaped.
+/// One member name as a step of a JSON pointer: `~` and `/` are escaped. A name that looks like an API
+/// key is left out.
 pub(crate) struct Escaped<'t>(pub(crate) &'t str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if looks_secret(self.0) {
+            return f.write_str("(hidden)");
+        }
         self.0.split_inclusive(['~', '/']).try_for_each(|piece| {
             if let Some(head) = piece.strip_suffix('~') {
                 write!(f, "{head}~0")
@@ -69,6 +75,7 @@ mod tests {
     fn shows_a_json_pointer() {
         let networks = Place::TOP.field("networks");
         assert_eq!(Place::TOP.to_string(), "");
+        assert_eq!(networks.field("pcl_0123").to_string(), "/networks/(hidden)");
         assert_eq!(
             networks.field("a/b~c").field("cidrs").item(7).to_string(),
             "/networks/a~1b~0c/cidrs/7"

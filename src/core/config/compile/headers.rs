@@ -19,6 +19,11 @@ const IDENTITY: [(&str, &str); 3] = [
     ("scopes", "x-portcullis-scopes"),
 ];
 
+/// Most sources of keys, and most further headers that are stripped: each is looked for in every
+/// request.
+const MAX_SOURCES: usize = 8;
+const MAX_STRIPPED: usize = 64;
+
 /// Where keys are read from, unless the policy says otherwise.
 const DEFAULT_SOURCE: &str = "x-api-key";
 
@@ -40,7 +45,8 @@ pub(super) fn compile(document: &Node<'_>, report: &mut Report) -> Headers {
     }
     let identity = identity(document, &mut roles, report);
     let list = Place::TOP.field("strip_headers");
-    for (index, text) in read::texts(document, "strip_headers") {
+    read::bound(document, "strip_headers", MAX_STRIPPED, &list, report);
+    for (index, text) in read::texts(document, "strip_headers").take(MAX_STRIPPED) {
         // A source of keys is stripped without being listed.
         if let Some(name) = header(text).filter(|name| !roles.is_credential(name)) {
             roles.add(name, Role::Stripped, &list.item(index), report);
@@ -99,7 +105,8 @@ fn sources(document: &Node<'_>, roles: &mut Roles, report: &mut Report) -> Box<[
         return [KeySource::Header(0)].into();
     }
     let (mut sources, mut headers) = (Vec::new(), 0_u8);
-    for (index, node) in read::items(section, "sources").iter().enumerate() {
+    read::bound(section, "sources", MAX_SOURCES, &list, report);
+    for (index, node) in read::items(section, "sources").iter().enumerate().take(MAX_SOURCES) {
         let place = list.item(index);
         let named =
             |field, form: &Form| read::text(node, field).and_then(|text| form.canonical(text));

@@ -1,6 +1,8 @@
 //! Reading a document whose shape was checked: what has the wrong type is passed over.
 
+use super::super::diagnostic::{Report, code};
 use super::super::node::Node;
+use super::super::place::Place;
 
 /// The text in a field.
 pub(super) fn text<'n>(node: &'n Node<'_>, field: &str) -> Option<&'n str> {
@@ -21,4 +23,18 @@ pub(super) fn items<'n, 't>(node: &'n Node<'t>, field: &str) -> &'n [Node<'t>] {
 pub(super) fn texts<'n>(node: &'n Node<'_>, field: &str) -> impl Iterator<Item = (usize, &'n str)> {
     let items = items(node, field).iter().enumerate();
     items.filter_map(|(index, item)| Some((index, item.as_text()?)))
+}
+
+/// Reports a list that is longer than the gateway can look through on every request.
+pub(super) fn bound(
+    node: &Node<'_>,
+    field: &str,
+    most: usize,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    if items(node, field).len() > most {
+        let message = format!("holds more than {most} entries");
+        report.error(code::OUT_OF_BOUNDS, place, message, "");
+    }
 }

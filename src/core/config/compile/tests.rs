@@ -285,6 +285,15 @@ fn headers_have_one_purpose() {
             "error[header_conflict] at /identity_headers/scopes: `x_who` is set twice (help: choose another header)"
         ]
     );
+    let many = |name: &str, count: usize| {
+        (0..count).map(|number| format!("\"{name}{number}\"")).collect::<Vec<_>>().join(", ")
+    };
+    changed("\"x-forwarded-user\"", &many("x-", 65), &["error[out_of_bounds] at /strip_headers"]);
+    changed(
+        "\"10.0.0.0/8\"]}",
+        &format!("{}]}}", many("10.0.0.", 256).replace("\", ", "/32\", ")),
+        &[],
+    );
     let policy = Policy::compile(good().as_bytes()).policy;
     let stripped = |name: &[u8]| policy.as_ref().is_some_and(|policy| policy.is_stripped(name));
     for name in [
