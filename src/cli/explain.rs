@@ -27,7 +27,8 @@ pub(crate) struct Explain {
     /// Which policy, when the file holds several.
     #[arg(long, value_name = "NAME")]
     gateway: Option<String>,
-    /// Read the request from a YAML or JSON file, with the long names of these flags as fields.
+    /// Read the request from a YAML or JSON file: an object with `method`, `path`, `host`, `headers` (a
+    /// list of lines), `peer`, `envoy_route`, `at` and `repeat`, all optional.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "path", "host", "header", "peer"])]
     request: Option<String>,
     #[arg(long, default_value = "GET")]

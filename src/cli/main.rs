@@ -16,7 +16,14 @@ mod schema;
 
 /// Checks policies, explains decisions, makes API keys.
 #[derive(Parser)]
-#[command(name = "portcullis", version, arg_required_else_help = true)]
+#[command(
+    name = "portcullis",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 success, 1 a policy or its deployment has errors, 2 the command line or the \
+                  standard input cannot be used, 3 a file cannot be read or parsed, 4 the explained \
+                  request is refused."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
