@@ -94,6 +94,8 @@ fn no_finding_shows_a_key() {
         policy().replace("id: mobile-1", &format!("id: {KEY}")),
         policy().replace("sha256: ", &format!("sha256: {KEY}")),
         policy().replace("sha256: ", &format!("{KEY}: ")),
+        policy().replace("gateway: external", &format!("gateway: {KEY}")),
+        policy().replace("name: health", &format!("name: {KEY}")),
         policy().replace("gateway: external", &format!("gateway: g\n{KEY}: {KEY}\n{KEY}: x")),
     ] {
         for format in ["human", "json"] {

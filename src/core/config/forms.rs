@@ -19,7 +19,7 @@ pub(crate) use words::{decode_digest, fold_header};
 
 use measures::{rate, time};
 use places::{cidr, country, host_pattern, path_pattern};
-use words::{cookie, digest, header, key_id, method, name, note, parameter, realm, scope};
+use words::{cookie, digest, header, method, name, note, parameter, realm, scope};
 
 /// Longest header, parameter or cookie name, in bytes.
 const MAX_HEADER: usize = 63;
@@ -64,7 +64,7 @@ pub(super) static NETWORK_NAME: Form =
 pub(super) static ROLE_NAME: Form = Form::new("the name of a role", NAME_PATTERN, name, NAME_DOC);
 pub(super) static LIMIT_NAME: Form = Form::new("the name of a limit", NAME_PATTERN, name, NAME_DOC);
 pub(super) static KEY_ID: Form =
-    Form { secret: true, ..Form::new("an id", NAME_PATTERN, key_id, NAME_DOC) };
+    Form { secret: true, ..Form::new("an id", NAME_PATTERN, name, NAME_DOC) };
 pub(super) static SCOPE: Form = Form::new(
     "a scope",
     r"^[!#-+\--\[\]-~]{1,128}$",

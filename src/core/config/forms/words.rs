@@ -6,21 +6,18 @@ use super::{Checked, Fault, MAX_HEADER, MAX_TEXT, NAME_DOC, exactly, fault};
 use crate::config::diagnostic::{code, looks_secret};
 use crate::config::suggest;
 
+/// Names and ids are shown in audit records, metrics and messages: a key in their place is refused.
 pub(super) fn name(text: &str, out: &mut Vec<u8>) -> Checked {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    exactly(first && text.len() <= 64 && text.bytes().all(good), text, NAME_DOC, out)
-}
-
-pub(super) fn key_id(text: &str, out: &mut Vec<u8>) -> Checked {
     if looks_secret(text) {
         return Err(Fault {
             code: code::KEY_PLAINTEXT,
             why: "it looks like a key".into(),
-            help: "an id is shown in audit records: choose one that says nothing".into(),
+            help: "it is shown in audit records: choose one that says nothing".into(),
         });
     }
-    name(text, out)
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    exactly(first && text.len() <= 64 && text.bytes().all(good), text, NAME_DOC, out)
 }
 
 pub(super) fn scope(text: &str, out: &mut Vec<u8>) -> Checked {
