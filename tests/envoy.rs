@@ -25,7 +25,7 @@ fn main() {
             plans.push((name, case, false, None));
             continue;
         }
-        let hardened = !case.has_limits() && case.steps.iter().any(is_refused);
+        let hardened = !case.has_limits() && !case.repaired && case.steps.iter().any(is_refused);
         for hardened in if hardened { &[false, true][..] } else { &[false] } {
             let listener = listener_of(&case, *hardened, now, &mut listeners);
             let place = if *hardened { "hardened, " } else { "" };
@@ -40,9 +40,9 @@ fn main() {
         let ignored = listener.is_none();
         let trial = Trial::test(name, move || {
             let envoy = started.get_or_init(|| Envoy::start(&listeners, 2)).as_ref();
-            let mut gateway =
-                Through::new(envoy.map_err(String::clone)?, &listener.unwrap_or_default());
             let exact = !hardened && case.envoy == OnEnvoy::Exact;
+            let envoy = envoy.map_err(String::clone)?;
+            let mut gateway = Through::new(envoy, &listener.unwrap_or_default(), exact);
             Ok(expect::run(&case.steps, now, exact, &mut gateway)?)
         });
         trial.with_ignored_flag(ignored)

@@ -34,6 +34,8 @@ struct Written {
     #[serde(default)]
     envoy: OnEnvoy,
     #[serde(default)]
+    repaired: bool,
+    #[serde(default)]
     request: Option<Value>,
     #[serde(default)]
     expect: Option<Expect>,
@@ -88,6 +90,8 @@ pub struct Case {
     pub policy: Value,
     pub listener: Listener,
     pub envoy: OnEnvoy,
+    /// Envoy's own protections repair the request, and what is left may be forwarded.
+    pub repaired: bool,
     pub steps: Vec<Step>,
 }
 
@@ -258,6 +262,7 @@ fn cases_of(file: &str, value: Value) -> Vec<Case> {
                 policy,
                 listener: case.listener.unwrap_or_else(|| written.listener.clone()),
                 envoy: case.envoy,
+                repaired: case.repaired,
                 steps,
             }
         })
