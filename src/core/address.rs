@@ -132,6 +132,15 @@ impl Cidr {
         self.last
     }
 
+    /// Foretells the order of ranges, as [`crate::sorted::sort_by_rank`] needs it.
+    pub(crate) const fn rank(&self) -> u64 {
+        match self.first {
+            Address::V4(bits) => bits as u64,
+            // The upper bits are the half that tells most prefixes apart; all IPv4 comes first.
+            Address::V6(bits) => (bits >> 65) as u64 | 1 << 63,
+        }
+    }
+
     /// Number of leading bits that all addresses of the range share.
     pub const fn length(&self) -> u8 {
         self.length

@@ -5,7 +5,7 @@
 //! does is among its parents: one binary search and a short walk answer for all networks at once.
 
 use crate::address::{Address, Cidr};
-use crate::sorted::{sort, sort_by};
+use crate::sorted::{sort, sort_by_rank};
 use crate::time::Timestamp;
 
 /// Position of a network in its [`NetworkTable`].
@@ -171,9 +171,9 @@ pub(crate) struct Caller {
 
 /// Sorts ranges outer before inner and links each to the one around it.
 fn nest(mut entries: Vec<Entry>) -> Box<[Range]> {
-    let rank =
+    let order =
         |entry: &Entry| (entry.cidr.first(), entry.cidr.length(), entry.network, entry.until);
-    sort_by(&mut entries, |a, b| rank(a).cmp(&rank(b)));
+    sort_by_rank(&mut entries, |entry| entry.cidr.rank(), |a, b| order(a).cmp(&order(b)));
     let mut ranges: Vec<Range> = Vec::with_capacity(entries.len());
     let mut around: Vec<u32> = Vec::new();
     for entry in entries {

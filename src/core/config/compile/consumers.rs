@@ -11,7 +11,7 @@ use super::scopes::Scopes;
 use crate::authn::api_key::{ApiKey, KeyDigest, KeyState, KeyTable};
 use crate::authz::{ScopeId, ScopeSetId};
 use crate::policy::{Consumer, ConsumerId};
-use crate::sorted::sort;
+use crate::sorted::{rank_of, sort_by_rank};
 use crate::time::Timestamp;
 
 /// The consumers of a policy and their keys.
@@ -30,8 +30,7 @@ struct Gathered<'n> {
     accepts_opaque: bool,
     names: Vec<(&'n str, usize)>,
     ids: Vec<(&'n str, KeyPlace)>,
-    /// Digests as numbers, which are compared faster than bytes.
-    digests: Vec<([u128; 2], KeyPlace)>,
+    digests: Vec<(KeyDigest, KeyPlace)>,
 }
 
 pub(super) fn compile(
@@ -103,7 +102,7 @@ impl<'n> Gathered<'n> {
         self.ids.push((id, at));
         let digest = read::text(node, "sha256").and_then(forms::decode_digest);
         let Some(digest) = digest else { return };
-        self.digests.push((as_numbers(&digest), at));
+        self.digests.push((digest, at));
         self.keys.push(ApiKey {
             id: id.into(),
             digest,
@@ -120,7 +119,9 @@ impl<'n> Gathered<'n> {
     }
 
     fn report_duplicates(&mut self, section: &Place<'_>, report: &mut Report) {
-        for ((_, first), (name, later)) in duplicates(&mut self.names) {
+        for ((_, first), (name, later)) in
+            duplicates(&mut self.names, |name| rank_of(name.as_bytes()))
+        {
             if !name.is_empty() {
                 let message = format!("{} is the name of consumer {first} too", Shown(name));
                 let place = section.item(later);
@@ -132,29 +133,26 @@ impl<'n> Gathered<'n> {
             let (consumer, list) = (section.item(later.0), "api_keys");
             report.error(code, &consumer.field(list).item(later.1).field(field), message, "");
         };
-        for ((_, first), (id, later)) in duplicates(&mut self.ids) {
+        for ((_, first), (id, later)) in duplicates(&mut self.ids, |id| rank_of(id.as_bytes())) {
             if !id.is_empty() {
                 same(code::DUPLICATE_NAME, "id", "the id", first, later);
             }
         }
-        for ((_, first), (_, later)) in duplicates(&mut self.digests) {
+        for ((_, first), (_, later)) in duplicates(&mut self.digests, |digest| rank_of(digest)) {
             same(code::DUPLICATE_DIGEST, "sha256", "the digest", first, later);
         }
     }
 }
 
 /// Neighbours with the same key, once everything is sorted.
-fn duplicates<K: Ord + Copy, P: Ord + Copy>(all: &mut [(K, P)]) -> Vec<((K, P), (K, P))> {
-    sort(all);
+fn duplicates<K: Ord + Copy, P: Ord + Copy>(
+    all: &mut [(K, P)],
+    rank: impl Fn(&K) -> u64,
+) -> Vec<((K, P), (K, P))> {
+    sort_by_rank(all, |(key, _)| rank(key), Ord::cmp);
     let pairs = all.windows(2).filter_map(|pair| match pair {
         [first, later] if first.0 == later.0 => Some((*first, *later)),
         _ => None,
     });
     pairs.collect()
-}
-
-fn as_numbers(digest: &KeyDigest) -> [u128; 2] {
-    let (halves, _) = digest.as_chunks::<16>();
-    let half = |at: usize| halves.get(at).map_or(0, |half| u128::from_le_bytes(*half));
-    [half(0), half(1)]
 }

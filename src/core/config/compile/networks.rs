@@ -10,7 +10,7 @@ use super::names::Names;
 use super::read;
 use crate::address::Cidr;
 use crate::network::{Country, Entry, NetworkId, NetworkSet, NetworkTable};
-use crate::sorted::sort;
+use crate::sorted::sort_by_rank;
 use crate::time::Timestamp;
 
 /// The networks of a policy.
@@ -67,7 +67,7 @@ fn ranges(
         seen.push((cidr, index));
         entries.push(Entry { cidr, network: id, until });
     }
-    sort(&mut seen);
+    sort_by_rank(&mut seen, |(cidr, _)| cidr.rank(), Ord::cmp);
     for pair in seen.windows(2) {
         let [(first, earlier), (second, later)] = pair else { continue };
         if first == second {
