@@ -12,7 +12,7 @@ use std::rc::Rc;
 use portcullis_core::config::Severity;
 use portcullis_core::{Policy, Timestamp};
 
-use crate::abi::{self, Inbox, Level};
+use crate::abi::{self, HostFault, Inbox, Level};
 use crate::host;
 use crate::metrics::{Known, Metrics, Mixer};
 
@@ -58,6 +58,7 @@ impl Roots {
                 return false;
             }
         };
+        let begun = host::now();
         let compiled = Policy::compile(source);
         for diagnostic in &compiled.diagnostics {
             let level = match diagnostic.severity {
@@ -70,8 +71,7 @@ impl Roots {
         if let Err(fault) = abi::tick_every(FIRST_TICK) {
             abi::log(Level::Warn, &format!("gauges stay unset: {fault}"));
         }
-        let (gateway, revision) = (policy.gateway(), policy.revision());
-        abi::log(Level::Info, &format!("policy `{gateway}` revision {revision} in force"));
+        abi::log(Level::Info, &in_force(&policy, begun));
         let known = RefCell::new(Known::default());
         self.0.insert(root, Rc::new(Generation { policy, known }));
         true
@@ -94,6 +94,24 @@ impl Roots {
         // A tick that cannot be slowed down costs little, and the next one tries again.
         let _ = abi::tick_every(TICK);
     }
+}
+
+/// One line for the log: what is in force, and how long this worker stood still for it.
+fn in_force(policy: &Policy, begun: Result<Timestamp, HostFault>) -> String {
+    let micros = match (begun, host::now()) {
+        (Ok(begun), Ok(now)) => now.since(begun) / 1_000,
+        _ => 0,
+    };
+    format!(
+        "policy `{}` revision {} in force: {} routes, {} keys, {} limits, compiled in {}.{} ms",
+        policy.gateway(),
+        policy.revision(),
+        policy.routes().len(),
+        policy.keys().len(),
+        policy.limits().len(),
+        micros / 1_000,
+        micros % 1_000 / 100,
+    )
 }
 
 /// Keys that are good now and expire within [`SOON`].
