@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Runs the README against the sandbox: its commands, its policies, one endpoint stopped under load.
+
+The sandbox is brought up by scripts/up on free ports and taken down at the end. The convention for the
+README's blocks is in a comment there. The last line is in the form that `cargo test` prints.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMPANION = ["cargo", "run", "--quiet", "--locked", "--package", "portcullis-cli", "--"]
+# Fenced commands that are not run here, and why.
+EXEMPT = {
+    "scripts/up": "stays in the foreground; its --detach form is run",
+    "scripts/test": "is what runs this",
+}
+
+
+class Failed(Exception):
+    """What differs from what the README says."""
+
+
+class Ports:
+    """Free ports for the sandbox, and the README's text with them in the place of its own."""
+
+    def __init__(self):
+        self.external, self.internal, self.admin = free(), free(), free()
+        self.upstream = free(six=True)
+        self.environment = {
+            **os.environ,
+            "PORTCULLIS_EXTERNAL_PORT": str(self.external),
+            "PORTCULLIS_INTERNAL_PORT": str(self.internal),
+            "PORTCULLIS_ADMIN_PORT": str(self.admin),
+            "PORTCULLIS_UPSTREAM_PORT": str(self.upstream),
+        }
+
+    def moved(self, command):
+        for old, new in [(10000, self.external), (10001, self.internal), (9901, self.admin)]:
+            command = re.sub(rf"127\.0\.0\.1:{old}\b", f"127.0.0.1:{new}", command)
+        return command
+
+
+def free(six=False):
+    """A free port; or the first of six in a row."""
+    while True:
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+        if port > 65000:
+            continue
+        try:
+            for more in range(1, 6 if six else 1):
+                with socket.socket() as other:
+                    other.bind(("127.0.0.1", port + more))
+            return port
+        except OSError:
+            continue
+
+
+def run(command, ports, seconds=600):
+    return subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=ports.environment, capture_output=True, text=True,
+        errors="replace", timeout=seconds,
+    )
+
+
+def commands(kind):
+    """Each command of the README's blocks of that kind, with the lines that follow it."""
+    for name, text in BLOCK.findall(README):
+        if name != kind:
+            continue
+        command, lines = None, []
+        for line in text.splitlines():
+            if kind == "sh":
+                yield line.split(" #")[0].strip(), []
+            elif line.startswith("$ "):
+                if command:
+                    yield command, lines
+                command, lines = line[2:], []
+            else:
+                lines.append(line)
+        if command:
+            yield command, lines
+
+
+def console(command, lines, ports):
+    """Gives a command to bash and holds its output against the README.
+
+    One that reads something only, such as metrics that come with the next tick, has a few seconds.
+    """
+    end = time.monotonic() + (0 if " # " in command else 5)
+    while True:
+        try:
+            return once(command, lines, ports)
+        except Failed:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+
+
+def once(command, lines, ports):
+    status = re.search(r"\s+#\s+(\d{3})\b.*$", command)
+    result = run(ports.moved(command), ports)
+    said = result.stdout + result.stderr
+    if status:
+        seen = re.findall(r"^HTTP/\S+ (\d{3})", result.stdout, re.MULTILINE)
+        if not seen or seen[-1] != status[1]:
+            raise Failed(f"expected {status[1]}, got {seen}:\n{said}")
+    elif result.returncode:
+        raise Failed(f"exit code {result.returncode}:\n{said}")
+    for line in lines:
+        if line.strip() and line not in said:
+            raise Failed(f"`{line}` is not in:\n{said}")
+
+
+def policies():
+    """The README's whole policies."""
+    return [text for name, text in BLOCK.findall(README) if name == "yaml" and text.startswith("version: 1")]
+
+
+def compiles(policy):
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(policy)
+        file.flush()
+        result = subprocess.run([*COMPANION, "check", file.name], cwd=ROOT, capture_output=True, text=True)
+    if result.returncode:
+        raise Failed(result.stdout + result.stderr)
+
+
+def second_start(ports):
+    start = time.monotonic()
+    result = run("scripts/up --detach", ports)
+    if result.returncode or "already up" not in result.stdout:
+        raise Failed(result.stdout + result.stderr)
+    if time.monotonic() - start > 10:
+        raise Failed(f"took {time.monotonic() - start:.0f} s")
+
+
+def port_taken(ports):
+    """A start beside the one that runs is refused in one sentence."""
+    other = Ports()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", other.external))
+        taken.listen()
+        result = run("scripts/up --detach", other)
+    # Before it stands what cargo says of the build.
+    said = [line for line in result.stderr.splitlines() if line.startswith("scripts/up: ")]
+    if result.returncode == 0 or len(said) != 1 or "Traceback" in result.stderr:
+        raise Failed(f"exit code {result.returncode}: {result.stderr}")
+
+
+def endpoint_stops(ports):
+    """While one of two endpoints ends, no request is lost."""
+    statuses, stop = [], threading.Event()
+
+    def call():
+        while not stop.is_set():
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{ports.external}/v1/catalog", timeout=5) as answer:
+                    statuses.append(answer.status)
+            except OSError as error:
+                statuses.append(str(error))
+
+    callers = [threading.Thread(target=call) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    time.sleep(0.5)
+    ended = run("scripts/down orders-v1-a", ports)
+    time.sleep(1)
+    again = run("scripts/up --detach", ports)
+    time.sleep(0.5)
+    stop.set()
+    for caller in callers:
+        caller.join()
+    if ended.returncode or again.returncode:
+        raise Failed(ended.stderr + again.stderr)
+    if len(statuses) < 100 or set(statuses) != {200}:
+        raise Failed(f"{len(statuses)} requests: {set(statuses)}")
+
+
+def audit_lines(ports):
+    """Every line of the access log is JSON, also for hostile requests, and holds no key."""
+    with socket.create_connection(("127.0.0.1", ports.external), timeout=5) as caller:
+        hostile = b'GET /v1/catalog HTTP/1.1\r\nhost: a","x":"\r\nuser-agent: ","audit":[]\xff\x1b\r\n'
+        caller.sendall(hostile + b'x-request-id: ","outcome":"allowed\r\nconnection: close\r\n\r\n')
+        caller.recv(65536)
+    time.sleep(1)
+    lines = (ROOT / ".run/access.log").read_text(errors="replace").splitlines()
+    if len(lines) < 20:
+        raise Failed(f"only {len(lines)} lines")
+    for line in lines:
+        try:
+            json.loads(line)
+        except ValueError as error:
+            raise Failed(f"{error}: {line}") from None
+        if "pcl_" in line:
+            raise Failed(f"a key in {line}")
+
+
+def hardened():
+    """What a filter cannot enforce stands in the reference deployment."""
+    text = (ROOT / "envoy/envoy.yaml").read_text()
+    for setting in [
+        "failure_policy: FAIL_RELOAD", "normalize_path: true", "merge_slashes: true",
+        "path_with_escaped_slashes_action: REJECT_REQUEST", "headers_with_underscores_action: REJECT_REQUEST",
+        "strip_trailing_host_dot: true", "use_remote_address: true", "max_stream_duration",
+        "early_header_mutation",
+    ]:
+        if setting not in text:
+            raise Failed(f"envoy/envoy.yaml does not set `{setting}`")
+
+
+def down(ports):
+    result = run("scripts/down", ports)
+    if result.returncode:
+        raise Failed(result.stderr)
+    for port in (ports.external, ports.internal, ports.admin):
+        with socket.socket() as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind(("127.0.0.1", port))
+
+
+def main():
+    ports, results = Ports(), []
+
+    def test(name, part, *arguments):
+        try:
+            part(*arguments)
+            results.append(True)
+            print(f"test {name} ... ok", flush=True)
+        except Exception as error:  # a test fails by whatever it raises
+            results.append(False)
+            print(f"test {name} ... FAILED\n{error}", flush=True)
+
+    test("the reference deployment is hardened", hardened)
+    for number, policy in enumerate(policies()):
+        test(f"policy {number} of the README compiles", compiles, policy)
+    started = run("scripts/up --detach", ports, 1200)
+    if started.returncode:
+        print(f"{started.stdout}{started.stderr}\ntest result: FAILED. 0 passed; 1 failed")
+        sys.exit(1)
+    try:
+        for command, lines in commands("console"):
+            test(f"README: {command[:100]}", console, command, lines, ports)
+        for command, _ in commands("sh"):
+            if command and command not in EXEMPT:
+                test(f"README: {command}", console, command, [], ports)
+        test("a second start is quick", second_start, ports)
+        test("an endpoint stops and no request is lost", endpoint_stops, ports)
+        test("every line of the access log is JSON", audit_lines, ports)
+    finally:
+        test("scripts/down ends everything", down, ports)
+    test("a port that is taken is named in one sentence", port_taken, ports)
+    failed = results.count(False)
+    state = "FAILED" if failed else "ok"
+    print(f"\ntest result: {state}. {len(results) - failed} passed; {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
