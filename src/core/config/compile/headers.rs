@@ -132,7 +132,7 @@ fn sources(document: &Node<'_>, roles: &mut Roles, report: &mut Report) -> Box<[
         } else {
             continue;
         };
-        if sources.contains(&source) {
+        if sources.iter().any(|other| same(other, &source)) {
             report.error(
                 code::DUPLICATE_ENTRY,
                 &place,
@@ -143,6 +143,15 @@ fn sources(document: &Node<'_>, roles: &mut Roles, report: &mut Report) -> Box<[
         sources.push(source);
     }
     sources.into()
+}
+
+/// Whether two sources read the same place. A parameter is looked for in any case, so that a key in
+/// another spelling is not passed on.
+fn same(first: &KeySource, second: &KeySource) -> bool {
+    match (first, second) {
+        (KeySource::Query(first), KeySource::Query(second)) => first.eq_ignore_ascii_case(second),
+        _ => first == second,
+    }
 }
 
 fn identity(document: &Node<'_>, roles: &mut Roles, report: &mut Report) -> IdentityHeaders {

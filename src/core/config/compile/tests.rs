@@ -279,6 +279,11 @@ fn headers_have_one_purpose() {
         "{\"cookie\": \"key\"}",
         &["error[duplicate_entry] at /api_key/sources/2"],
     );
+    changed(
+        "{\"cookie\": \"key\"}",
+        "{\"query\": \"API_KEY\"}",
+        &["error[duplicate_entry] at /api_key/sources/2"],
+    );
     assert_eq!(
         with("'identity_headers': {'consumer': 'x-who', 'scopes': 'x_who'}"),
         [

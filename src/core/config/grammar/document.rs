@@ -66,7 +66,7 @@ pub static POLICY: Shape = shape(
             "strip_headers",
             Optional,
             List(&Text(&forms::HEADER)),
-            "Further request headers that never reach an upstream, in any spelling.",
+            "Further request headers that never reach an upstream, in any spelling. At most 64.",
         ),
         field(
             "networks",

@@ -29,7 +29,7 @@ pub(super) static CLIENT_ADDRESS: Shape = shape(
             "trusted_proxies",
             Optional,
             List(&Text(&forms::CIDR)),
-            "The proxies in front of this Envoy. Required for `forwarded_for`, without effect otherwise.",
+            "The proxies in front of this Envoy. Required for `forwarded_for`, without effect otherwise. At most 1,024.",
         ),
         field(
             "trust_any_proxy",
@@ -49,7 +49,7 @@ pub(super) static API_KEY_SOURCES: Shape = shape(
             "sources",
             Default("[{\"header\": \"x-api-key\"}]"),
             List(&Object(&SOURCE)),
-            "Every place that may hold a key. All are read on every route, and stripped.",
+            "Every place that may hold a key. All are read on every route, and stripped. At most 8, of which 4 headers.",
         ),
         field(
             "retiring_header",

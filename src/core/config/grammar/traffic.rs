@@ -54,14 +54,17 @@ pub(super) static ROUTE: Shape = shape(
             "methods",
             Required,
             List(&Text(&forms::METHOD)),
-            "Methods; `*` is every method but CONNECT, TRACE and TRACK.",
+            "Methods; `*` is every method but CONNECT, TRACE and TRACK, on a deny route every method.",
         ),
         field(
             "access",
             Optional,
             Kind::Choice(&[
                 word("public", "No credential is needed."),
-                word("deny", "Refused, whatever another route allows."),
+                word(
+                    "deny",
+                    "Refused, whatever another route allows, in any case of the path's letters.",
+                ),
             ]),
             "What is asked of a caller, instead of credentials.",
         ),
@@ -79,7 +82,7 @@ pub(super) static ROUTE: Shape = shape(
             "mode",
             Default("\"enforce\""),
             MODE,
-            "Whether refusals are carried out, for this route.",
+            "Whether refusals are carried out, for this route. A deny route cannot observe: it would forward what the routes under it refuse.",
         ),
     ],
     &[
