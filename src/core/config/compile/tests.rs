@@ -1,3 +1,4 @@
+mod hostile;
 mod revision;
 
 use super::super::node::Node;

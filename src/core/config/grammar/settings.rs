@@ -58,7 +58,7 @@ pub(super) static API_KEY_SOURCES: Shape = shape(
             "Response header that tells a caller that its key is retiring: the time at which the key expires, or `true`.",
         ),
     ],
-    &[],
+    &[AtLeastOne(&["sources", "retiring_header"])],
     "Where API keys are read from.",
 );
 
