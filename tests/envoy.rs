@@ -61,18 +61,18 @@ fn listener_of(case: &Case, hardened: bool, now: Timestamp, all: &mut Vec<Listen
     let policy = fill_value(case.with_own_buckets(), now);
     let policy = Policy::Struct(policy);
     let names = case.steps.iter().filter_map(|step| step.request(now).route_name);
-    let known = all
-        .iter_mut()
-        .find(|it| it.policy == policy && it.options == case.listener && it.hardened == hardened);
-    let listener = match known {
-        Some(listener) => listener,
-        None => {
-            let name = format!("listener-{}", all.len());
-            let (options, route_names) = (case.listener.clone(), Vec::new());
-            all.push(Listener { name, policy, options, hardened, route_names });
-            all.last_mut().unwrap_or_else(|| unreachable!("one was added"))
-        }
-    };
+    let position = all
+        .iter()
+        .position(|it| {
+            it.policy == policy && it.options == case.listener && it.hardened == hardened
+        })
+        .unwrap_or(all.len());
+    if position == all.len() {
+        let name = format!("listener-{position}");
+        let (options, route_names) = (case.listener.clone(), Vec::new());
+        all.push(Listener { name, policy, options, hardened, route_names });
+    }
+    let Some(listener) = all.get_mut(position) else { return String::new() };
     for name in names {
         if !listener.route_names.contains(&name) {
             listener.route_names.push(name);

@@ -160,7 +160,7 @@ fn forwarded_for(trusted: &Value, peer: &str, lines: &Value) -> Option<String> {
     audit["address"].as_str().map(str::to_owned)
 }
 
-/// JSONTestSuite: what must be taken is taken, what must be refused is refused.
+/// The suite of JSON tests: what must be taken is taken, what must be refused is refused.
 #[test]
 fn json_is_read_as_its_grammar_says() {
     let Some(folder) = folder("json-parsing/test_parsing") else { return };
@@ -183,7 +183,7 @@ fn json_is_read_as_its_grammar_says() {
     assert!(read > 100);
 }
 
-/// L19: our RateLimit fields have the form of the draft's newest examples.
+/// L19: our `RateLimit` fields have the form of the draft's newest examples.
 #[test]
 fn rate_limit_fields_are_structured_fields() {
     let Some(draft) = document("ratelimit-headers", "draft_examples.json") else { return };

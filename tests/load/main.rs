@@ -99,15 +99,12 @@ fn run(plan: &Plan) -> Answers {
         }
         let request = request(plan, plan.first.saturating_add(turn));
         let begun = Instant::now();
-        match exchange(&mut connection, plan.port, request.as_bytes()) {
-            Ok(status) => {
-                let count = answers.by_status.entry(status).or_default();
-                *count = count.saturating_add(1);
-            }
-            Err(_) => {
-                connection = None;
-                answers.broken = answers.broken.saturating_add(1);
-            }
+        if let Ok(status) = exchange(&mut connection, plan.port, request.as_bytes()) {
+            let count = answers.by_status.entry(status).or_default();
+            *count = count.saturating_add(1);
+        } else {
+            connection = None;
+            answers.broken = answers.broken.saturating_add(1);
         }
         answers.latencies.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
     }
@@ -134,14 +131,13 @@ fn exchange(
     port: u16,
     request: &[u8],
 ) -> std::io::Result<u16> {
-    let stream = match connection {
-        Some(stream) => stream,
-        None => {
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-            connection.insert(BufReader::new(stream))
-        }
+    let stream = if let Some(stream) = connection {
+        stream
+    } else {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        connection.insert(BufReader::new(stream))
     };
     stream.get_mut().write_all(request)?;
     let (mut status, mut length, mut closes) = (0, 0_u64, false);

@@ -67,14 +67,13 @@ fn cases_of(file: &str, value: Value, now: Timestamp) -> Vec<ConfigCase> {
         serde_json::from_value(value).unwrap_or_else(|fault| panic!("{file}: {fault}"));
     let base = policy_named(&written.policy);
     let make = |case: Written| {
-        let (text, document) = match case.text {
-            Some(text) => (template::bytes(&template::fill(&text, now)), None),
-            None => {
-                let mut policy = base.clone();
-                merge(&mut policy, case.overlay.unwrap_or(Value::Null));
-                let policy = template::fill_value(policy, now);
-                (policy.to_string().into_bytes(), Some(policy))
-            }
+        let (text, document) = if let Some(text) = case.text {
+            (template::bytes(&template::fill(&text, now)), None)
+        } else {
+            let mut policy = base.clone();
+            merge(&mut policy, case.overlay.unwrap_or(Value::Null));
+            let policy = template::fill_value(policy, now);
+            (policy.to_string().into_bytes(), Some(policy))
         };
         ConfigCase { name: format!("{file}: {}", case.name), text, document, expect: case.expect }
     };

@@ -116,7 +116,7 @@ impl Envoy {
     }
 
     fn wait(&mut self) -> Result<(), String> {
-        let end = Instant::now() + Duration::from_secs(120);
+        let end = Instant::now() + Duration::from_mins(2);
         while Instant::now() < end {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("envoy ended with {status}:\n{}", self.own_log()));

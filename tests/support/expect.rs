@@ -221,11 +221,10 @@ pub fn show_bytes(bytes: &[u8]) -> String {
 }
 
 fn show(seen: &Seen) -> String {
-    let lines = |lines: &[(Vec<u8>, Vec<u8>)]| -> String {
-        lines
-            .iter()
-            .map(|(n, v)| format!("\n    {}: {:.200}", show_bytes(n), show_bytes(v)))
-            .collect()
+    let lines = |lines: &[(Vec<u8>, Vec<u8>)]| {
+        lines.iter().fold(String::new(), |text, (name, value)| {
+            format!("{text}\n    {}: {:.200}", show_bytes(name), show_bytes(value))
+        })
     };
     let upstream = seen.upstream.as_ref().map_or_else(
         || "not reached".to_owned(),

@@ -1,12 +1,12 @@
 //! What the runners share: the case files, their templates, what a case expects, and the hosts that
 //! carry a case out (the core itself, the module in a Wasm runtime, a real Envoy).
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::arithmetic_side_effects,
+    clippy::missing_panics_doc,
     missing_docs,
     reason = "a test that meets what it did not expect should stop there and say where"
 )]
