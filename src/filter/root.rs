@@ -117,7 +117,8 @@ fn in_force(policy: &Policy, begun: Result<Timestamp, HostFault>) -> String {
 /// Keys that are good now and expire within [`SOON`].
 fn expiring(policy: &Policy, now: Timestamp) -> u64 {
     let soon = now.saturating_add(SOON);
-    let expires = policy.keys().iter().filter_map(|key| key.expires());
+    let keys = policy.keys().iter().filter(|key| !key.is_revoked());
+    let expires = keys.filter_map(|key| key.expires());
     expires.filter(|expires| now < *expires && *expires <= soon).count() as u64
 }
 

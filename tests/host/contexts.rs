@@ -1,6 +1,7 @@
 //! Several configurations in one VM, streams across a reload, trailers, replies.
 
 use portcullis_tests::fake_host::{Answer, Process, Vm};
+use sha2::{Digest as _, Sha256};
 
 use crate::{NOW, decisions, details, get, good, line, policy, vm};
 
@@ -161,7 +162,13 @@ fn gauges_are_set_by_the_newest_configuration_of_a_gateway() {
 
     let mut changed = policy();
     changed["realm"] = "another".into();
-    changed["consumers"][0]["api_keys"][0]["expires"] = "2027-06-01T00:00:00Z".into();
+    let keys = &mut changed["consumers"][0]["api_keys"];
+    let mut revoked = keys[0].clone();
+    revoked["id"] = "mobile-2".into();
+    revoked["sha256"] = crate::hex(&Sha256::digest("another")).into();
+    revoked["state"] = "revoked".into();
+    keys[0]["expires"] = "2027-06-01T00:00:00Z".into();
+    keys.as_array_mut().expect("a list").push(revoked);
     let new = vm.configure(changed.to_string()).root;
     vm.tick(new);
     vm.tick(old);

@@ -56,6 +56,11 @@ impl ApiKey {
         self.state == KeyState::Retiring
     }
 
+    /// Whether the key is in its revoked state.
+    pub fn is_revoked(&self) -> bool {
+        self.state == KeyState::Revoked
+    }
+
     /// Whether the key is good now.
     pub(crate) fn check(&self, now: Timestamp) -> Result<(), Denial> {
         if self.state == KeyState::Revoked {
