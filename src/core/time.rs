@@ -94,9 +94,11 @@ impl Cursor<'_> {
     fn digits(&mut self, count: usize) -> Option<i64> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
+        // At most nine digits are asked for, so nothing wraps; a checked product of 64 bits costs Wasm
+        // one of 128.
         digits.iter().try_fold(0_i64, |value, digit| {
             let digit = digit.is_ascii_digit().then(|| i64::from(digit & 0x0f))?;
-            value.checked_mul(10)?.checked_add(digit)
+            Some(value.wrapping_mul(10).wrapping_add(digit))
         })
     }
 

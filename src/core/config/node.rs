@@ -43,8 +43,16 @@ impl<'t> Node<'t> {
     ///
     /// The place and kind of the first fault: not JSON, two members of one name, nested too deeply.
     pub fn from_json(text: &'t [u8]) -> Result<Self, Diagnostic> {
+        // At once, which is much faster than text by text.
+        let text = str::from_utf8(text).map_err(|error| Diagnostic {
+            severity: Severity::Error,
+            code: code::JSON_INVALID,
+            place: String::new(),
+            message: format!("the text is not UTF-8 from byte {} on", error.valid_up_to()),
+            help: String::new(),
+        })?;
         let fault = RefCell::new(Fault::default());
-        let mut reader = serde_json::Deserializer::from_slice(text);
+        let mut reader = serde_json::Deserializer::from_str(text);
         let read = Value { depth: MAX_DEPTH, fault: &fault }.deserialize(&mut reader);
         read.and_then(|node| reader.end().map(|()| node)).map_err(|error| {
             let fault = fault.into_inner();

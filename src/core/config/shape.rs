@@ -238,10 +238,12 @@ impl Checker<'_> {
 
 /// A number that is the same for the same bytes and rarely for others.
 fn spread(bytes: &[u8]) -> u64 {
-    bytes.chunks(8).fold(0, |hash: u64, chunk| {
-        // Odd and without a pattern: the golden ratio of 2^64.
-        (hash.rotate_left(5) ^ rank_of(chunk)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+    // Odd and without a pattern: the golden ratio of 2^64.
+    let mix =
+        |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(0, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    mix(hash, rank_of(rest))
 }
 
 #[cfg(test)]
