@@ -143,7 +143,7 @@ impl Pair<'_> {
     fn means(&self, source: &str) -> Means {
         if self.name == source.as_bytes() {
             Means::Exactly
-        } else if decode(self.name).eq_ignore_ascii_case(source.as_bytes()) {
+        } else if unescaped(self.name).map(fold).eq(source.bytes().map(fold)) {
             Means::InOtherWords
         } else {
             Means::Other
@@ -170,28 +170,27 @@ fn cookie(part: &[u8]) -> (&[u8], &[u8]) {
     (name, halves.next().unwrap_or_default().trim_ascii())
 }
 
-/// Percent-decodes once; escapes that are none stay as they are.
+const fn fold(byte: u8) -> u8 {
+    byte.to_ascii_lowercase()
+}
+
 fn decode(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&b'%') {
-        return Cow::Borrowed(text);
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((byte, after)) = rest.split_first() {
+    if text.contains(&b'%') { Cow::Owned(unescaped(text).collect()) } else { Cow::Borrowed(text) }
+}
+
+/// Percent-decodes once, as far as it is asked to; escapes that are none stay as they are.
+fn unescaped(mut text: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let (byte, after) = text.split_first()?;
         let escape = after.split_first_chunk::<2>().filter(|_| *byte == b'%');
-        let value = escape.and_then(|([high, low], _)| {
+        let value = escape.and_then(|([high, low], after)| {
             let digits = [char::from(*high).to_digit(16)?, char::from(*low).to_digit(16)?];
-            u8::try_from(digits[0] << 4 | digits[1]).ok()
+            Some((u8::try_from(digits[0] << 4 | digits[1]).ok()?, after))
         });
-        if let (Some(value), Some((_, after))) = (value, escape) {
-            decoded.push(value);
-            rest = after;
-        } else {
-            decoded.push(*byte);
-            rest = after;
-        }
-    }
-    Cow::Owned(decoded)
+        let (value, rest) = value.unwrap_or((*byte, after));
+        text = rest;
+        Some(value)
+    })
 }
 
 #[cfg(test)]
