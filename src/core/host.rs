@@ -1,6 +1,7 @@
 //! The host of a request in the one form that routes are matched against.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use crate::path::Fault;
 
@@ -20,8 +21,10 @@ pub(crate) fn canonical(authority: &[u8]) -> Result<Cow<'_, str>, Fault> {
         return Err("the host holds a byte outside ASCII");
     };
     let host = without_port(text)?;
-    if host.starts_with('[') {
-        return Ok(lower(host));
+    if let Some(inside) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        // An address has many spellings (RFC 4291 section 2.2) and one recommended one (RFC 5952).
+        let address: Ipv6Addr = inside.parse().map_err(|_| "the host is not an IPv6 address")?;
+        return Ok(Cow::Owned(format!("[{address}]")));
     }
     let host = host.strip_suffix('.').unwrap_or(host);
     let good = |label: &str| !label.is_empty() && label.bytes().all(is_label_byte);
@@ -30,13 +33,8 @@ pub(crate) fn canonical(authority: &[u8]) -> Result<Cow<'_, str>, Fault> {
 
 fn without_port(text: &str) -> Result<&str, Fault> {
     let (host, rest) = if text.starts_with('[') {
-        let (inside, rest) = text.split_once(']').ok_or("the host has no closing bracket")?;
-        let host = text.get(..inside.len().saturating_add(1)).unwrap_or_default();
-        let address = inside.strip_prefix('[').unwrap_or_default();
-        if address.parse::<std::net::Ipv6Addr>().is_err() {
-            return Err("the host is not an IPv6 address");
-        }
-        (host, rest)
+        let end = text.find(']').ok_or("the host has no closing bracket")?;
+        text.split_at_checked(end.saturating_add(1)).unwrap_or((text, ""))
     } else {
         text.split_at_checked(text.find(':').unwrap_or(text.len())).unwrap_or((text, ""))
     };
@@ -79,7 +77,9 @@ mod tests {
         ] {
             assert_eq!(canonical(spelling.as_bytes()).as_deref(), Ok("api.example.com"));
         }
-        assert_eq!(canonical(b"[2001:DB8::1]:443").as_deref(), Ok("[2001:db8::1]"));
+        for spelling in ["[2001:DB8::1]:443", "[2001:db8:0:0::1]", "[2001:0db8::0001]"] {
+            assert_eq!(canonical(spelling.as_bytes()).as_deref(), Ok("[2001:db8::1]"));
+        }
     }
 
     #[test]
