@@ -21,7 +21,7 @@ impl Decision<'_, '_> {
             .text("rule", self.rule.map(str::as_bytes))
             .text("route", self.route.map(|route| route.name().as_bytes()))
             .callers("method", self.headers.method.one())
-            .callers("host", self.headers.authority.one().or(self.headers.host.one()))
+            .callers("host", self.shown_host())
             .callers("path", self.shown_path());
         if let Some(address) = self.caller.address {
             record.text("address", Some(address.to_string().as_bytes()));
@@ -59,6 +59,11 @@ impl Decision<'_, '_> {
         record.close();
     }
 
+    /// The host as it was sent, without user information: that may hold a password.
+    fn shown_host(&self) -> Option<&[u8]> {
+        self.headers.authority.one().or(self.headers.host.one()).map(without_user)
+    }
+
     /// The canonical path; of a target that could not be read, the part before anything that could
     /// begin a query or a parameter.
     fn shown_path(&self) -> Option<&[u8]> {
@@ -73,8 +78,15 @@ impl Decision<'_, '_> {
             matches!(rest.first(), Some(b'?' | b'#' | b';'))
                 || matches!(&escape[..], b"%3f" | b"%23" | b"%3b")
         });
-        target.get(..end.unwrap_or(target.len()))
+        let shown = target.get(..end.unwrap_or(target.len()))?;
+        // A target without a slash at the start may be a whole URL.
+        Some(if shown.starts_with(b"/") { shown } else { without_user(shown) })
     }
+}
+
+/// What follows the last `@`.
+fn without_user(text: &[u8]) -> &[u8] {
+    text.rsplit(|byte| *byte == b'@').next().unwrap_or(text)
 }
 
 fn identity(record: &mut Object<'_>, principal: &Principal<'_>, names: [&str; 3]) {

@@ -5,6 +5,8 @@ mod form;
 mod limits;
 mod place;
 mod scopes;
+#[cfg(test)]
+mod tests;
 
 use crate::decision::{Decision, Grant};
 use crate::explain::{Stage, Trace};
@@ -65,7 +67,9 @@ impl<'p, S: BucketStore, T: Trace> Walk<'_, 'p, '_, S, T> {
         let host = self.decision.host.as_deref().unwrap_or_default();
         let path = self.decision.path.as_ref().map(|path| path.as_str());
         let name = self.request.route_name.and_then(|name| str::from_utf8(name).ok());
-        let refused = path.and_then(|path| policy.refuse.find_any(host, path, method));
+        let refused = path
+            .and_then(|path| policy.refuse.find_any(host, path, method))
+            .or_else(|| policy.refuse_by_name.get(name?)?.covering(method));
         let found = match (refused, name.and_then(|name| policy.by_name.get(name))) {
             (Some(route), _) => Found::Route(route),
             (None, Some(methods)) => methods.find(method),

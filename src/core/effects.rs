@@ -7,6 +7,7 @@ use crate::decision::{Decision, Outcome};
 use crate::json::Object;
 use crate::limit::{LimitReport, State};
 use crate::reason::{Denial, Public};
+use crate::request::Field;
 use crate::time::SECOND;
 
 /// The one effect of a decision.
@@ -75,6 +76,11 @@ impl<'r> Decision<'_, 'r> {
         let target = self.headers.path.one().and_then(|path| SourceStrip::target(sources, path));
         if let Some(target) = target {
             forward.set.push((":path", Cow::Owned(target)));
+        }
+        if self.headers.cookie == Field::Many {
+            // Refused as ambiguous, and here only because the policy looks on: which of the lines
+            // holds a key is not asked.
+            forward.remove.push(b"cookie");
         }
         let cookie = self.headers.cookie.one();
         match cookie.and_then(|cookie| SourceStrip::cookie(sources, cookie)) {

@@ -89,8 +89,10 @@ pub struct Policy {
     pub(crate) allow: RouteTable,
     /// Patterns of the routes with `access: deny`.
     pub(crate) refuse: RouteTable,
-    /// Routes by Envoy's own route name.
+    /// Routes that may allow, by Envoy's own route name.
     pub(crate) by_name: HashMap<Box<str>, Methods>,
+    /// Routes with `access: deny`, by Envoy's own route name.
+    pub(crate) refuse_by_name: HashMap<Box<str>, Methods>,
 }
 
 impl Policy {

@@ -110,6 +110,11 @@ impl Methods {
         }
     }
 
+    /// The route that has a method where `*` is every method.
+    pub(crate) fn covering(&self, method: &str) -> Option<RouteId> {
+        self.listed(method).or(self.any)
+    }
+
     fn is_empty(&self) -> bool {
         self.listed.is_empty() && self.any.is_none()
     }
@@ -243,9 +248,8 @@ impl RouteTable {
             return None;
         }
         let folded = if self.folds_case { &path.to_ascii_lowercase() } else { path };
-        let covering = |methods: &Methods| methods.listed(method).or(methods.any);
-        let accept = |methods: &Methods| covering(methods).is_some();
-        self.search(host, folded, &accept).and_then(covering)
+        let accept = |methods: &Methods| methods.covering(method).is_some();
+        self.search(host, folded, &accept)?.covering(method)
     }
 
     fn search(

@@ -54,7 +54,7 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     };
     let needs = Needs {
         source_address: sets().any(|set| set.needs_address()) || limits.need_address(),
-        route_name: !routes.by_name.is_empty(),
+        route_name: !(routes.by_name.is_empty() && routes.refuse_by_name.is_empty()),
     };
     let gateway = read::text(document, "gateway").unwrap_or_default();
     Policy {
@@ -80,6 +80,7 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         allow: routes.allow,
         refuse: routes.refuse,
         by_name: routes.by_name,
+        refuse_by_name: routes.refuse_by_name,
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Routes {
     pub(super) allow: RouteTable,
     pub(super) refuse: RouteTable,
     pub(super) by_name: HashMap<Box<str>, Methods>,
+    pub(super) refuse_by_name: HashMap<Box<str>, Methods>,
 }
 
 /// The parts of the policy that routes name.
@@ -163,7 +164,11 @@ impl Routes {
         report: &mut Report,
     ) {
         let Some(Route { position, access, .. }) = self.all.get(index) else { return };
-        let table = if *access == Access::Deny { &mut self.refuse } else { &mut self.allow };
+        let (table, names) = if *access == Access::Deny {
+            (&mut self.refuse, &mut self.refuse_by_name)
+        } else {
+            (&mut self.allow, &mut self.by_name)
+        };
         let mut ties = Vec::new();
         for (at, path) in &matcher.paths {
             for host in &matcher.hosts {
@@ -179,7 +184,7 @@ impl Routes {
             }
         }
         for (at, name) in &matcher.envoy_routes {
-            let methods = self.by_name.entry((*name).into()).or_default();
+            let methods = names.entry((*name).into()).or_default();
             for method in &matcher.methods {
                 ties.extend(
                     methods
@@ -203,7 +208,7 @@ impl Routes {
         Shown(route.map_or("", |route| route.name())).to_string()
     }
 
-    /// A path of a route that a deny route has whole.
+    /// A path or name of a route that a deny route has whole.
     fn report_unreachable(
         &self,
         index: usize,
@@ -212,7 +217,25 @@ impl Routes {
         report: &mut Report,
     ) {
         let denies = self.all.get(index).is_none_or(|route| route.access == Access::Deny);
-        if denies || self.refuse.is_empty() {
+        if denies {
+            return;
+        }
+        for (at, name) in &matcher.envoy_routes {
+            let Some(refused) = self.refuse_by_name.get(*name) else { continue };
+            let mut covers = matcher.methods.iter().map(|method| refused.covering(method));
+            let Some(Some(first)) = covers.next() else { continue };
+            if covers.all(|cover| cover.is_some()) {
+                let message = format!("the deny route {} has this name too", self.name_of(first));
+                let help = "deny wins: no request can reach this route";
+                report.error(
+                    code::ROUTE_UNREACHABLE,
+                    &place.field("envoy_routes").item(*at),
+                    message,
+                    help,
+                );
+            }
+        }
+        if self.refuse.is_empty() {
             return;
         }
         for (at, path) in &matcher.paths {
