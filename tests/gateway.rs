@@ -15,4 +15,5 @@ mod gateway {
     mod secrets;
     mod support;
     mod survival;
+    mod traps;
 }

@@ -23,4 +23,5 @@ pub mod native;
 pub mod policy;
 pub mod presented;
 pub mod template;
+pub mod trap;
 pub mod upstream;
