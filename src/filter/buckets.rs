@@ -1,9 +1,10 @@
-//! Buckets in Envoy's shared data: one table for all workers of the process, of fixed size.
+//! Buckets in Envoy's shared data: tables of fixed size, for all workers of the process.
 //!
 //! Shared data cannot be deleted, so a key a caller would be memory that grows for ever. Instead all
-//! keys are made by the first configuration and buckets move through them: [`SETS`] sets of
-//! [`WAYS`] entries, each entry a tag and an arrival. A keyed hash of the bucket's name gives set and
-//! tag, so a caller cannot aim at another caller's set.
+//! keys are made by the first configuration and buckets move through them: sets of [`WAYS`] entries, each
+//! entry a tag and an arrival. Keys with an address have a table of their own: a flood of addresses
+//! needs no credential, and must not take the place of a consumer's bucket. A keyed hash of the bucket's
+//! name gives set and tag, so a caller cannot aim at another caller's set.
 //!
 //! An entry whose arrival has passed is a full bucket: it holds no information and its place is given
 //! to the next newcomer. A newcomer who finds no such place is charged to a bucket that all such
@@ -17,8 +18,10 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use crate::abi::{self, HostFault, Inbox};
 use crate::metrics::{Metrics, StoreEvent};
 
-/// Sets of the table, and of the overflow table for newcomers without a place.
-const SETS: u16 = 16_384;
+/// Sets of the table for keys with an address, of the one for keys without, and of the overflow table
+/// for newcomers without a place.
+const ADDRESS_SETS: u16 = 16_384;
+const CALLER_SETS: u16 = 8_192;
 const OVERFLOW_SETS: u16 = 64;
 /// Entries of a set, read and swapped together.
 const WAYS: usize = 4;
@@ -32,20 +35,22 @@ const FAR: u64 = 400 * 86_400 * 1_000_000_000;
 
 /// Prefixes hold the version of the format: another version of the filter with the same `vm_id` would
 /// find its own keys.
-const SECRET_KEY: &[u8] = b"pc1/secret";
-const READY_KEY: &[u8] = b"pc1/ready";
+const SECRET_KEY: &[u8] = b"pc2/secret";
+const READY_KEY: &[u8] = b"pc2/ready";
 
-/// The two tables, apart by their keys.
+/// The tables, apart by their keys.
 #[derive(Clone, Copy)]
 enum Table {
-    Main,
+    Addresses,
+    Callers,
     Overflow,
 }
 
 impl Table {
     const fn sets(self) -> u16 {
         match self {
-            Self::Main => SETS,
+            Self::Addresses => ADDRESS_SETS,
+            Self::Callers => CALLER_SETS,
             Self::Overflow => OVERFLOW_SETS,
         }
     }
@@ -54,10 +59,11 @@ impl Table {
     const fn key(self, set: u16) -> [u8; 7] {
         let [low, high] = set.to_le_bytes();
         let table = match self {
-            Self::Main => b'b',
+            Self::Addresses => b'b',
+            Self::Callers => b'c',
             Self::Overflow => b'o',
         };
-        [b'p', b'c', b'1', b'/', table, low, high]
+        [b'p', b'c', b'2', b'/', table, low, high]
     }
 }
 
@@ -72,7 +78,7 @@ impl Buckets {
     pub(crate) fn open(inbox: &Inbox) -> Result<Self, HostFault> {
         let secret = secret(inbox)?;
         if abi::shared(inbox, READY_KEY)?.is_none() {
-            for table in [Table::Main, Table::Overflow] {
+            for table in [Table::Addresses, Table::Callers, Table::Overflow] {
                 for set in 0..table.sets() {
                     let key = table.key(set);
                     if abi::shared(inbox, &key)?.is_none() {
@@ -193,7 +199,8 @@ impl BucketStore for Store<'_> {
         key: &BucketKey<'_>,
         now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault> {
-        if let Some(found) = self.look(Table::Main, key, now)? {
+        let table = if key.has_address() { Table::Addresses } else { Table::Callers };
+        if let Some(found) = self.look(table, key, now)? {
             return Ok(found);
         }
         self.metrics.store_event(self.gateway, key.limit(), StoreEvent::Overflow);

@@ -7,11 +7,11 @@ use portcullis_tests::fake_host::{Meddle, Process, Vm};
 
 use crate::{NOW, SECOND, details, get, vm, vm_of};
 
-const SETS: usize = 16_384 + 64;
+const SETS: usize = 16_384 + 8_192 + 64;
 
 fn buckets(process: &Process) -> Vec<Vec<u8>> {
     let keys = process.keys().into_iter();
-    keys.filter(|key| key.len() == 7 && key.starts_with(b"pc1/")).collect()
+    keys.filter(|key| key.len() == 7 && key.starts_with(b"pc2/")).collect()
 }
 
 fn event(process: &Process, event: &str) -> u64 {
@@ -111,21 +111,18 @@ fn a_lost_secret_is_made_anew() {
     // row W10
     let (process, mut vm) = vm();
     for value in [&b""[..], b"abc", &[0; 17]] {
-        process.set_shared(b"pc1/secret", value, 0);
+        process.set_shared(b"pc2/secret", value, 0);
         let mut other = vm_of(&process);
         assert_eq!(allowed(&mut other, "198.51.100.7:1", 4), 3);
-        assert_eq!(process.shared(b"pc1/secret").map(|(value, _)| value.len()), Some(16));
+        assert_eq!(process.shared(b"pc2/secret").map(|(value, _)| value.len()), Some(16));
     }
     assert_eq!(allowed(&mut vm, "198.51.100.7:1", 4), 3);
 }
 
-#[test]
-fn a_crowded_table_gives_nobody_a_fresh_bucket() {
-    // row W09
-    let (process, mut vm) = vm();
-    assert_eq!(allowed(&mut vm, "198.51.100.7:1", 4), 3);
+/// Takes every free place of a table for an hour.
+fn crowd(process: &Process, table: u8) {
     let in_use = (NOW + 3_600 * SECOND).to_le_bytes();
-    for key in buckets(&process).into_iter().filter(|key| key[4] == b'b') {
+    for key in buckets(process).into_iter().filter(|key| key[4] == table) {
         let (held, _) = process.shared(&key).expect("a set");
         let entries = held.chunks(16).zip(0_u8..).flat_map(|(entry, number)| {
             let live = entry[8..] > NOW.to_le_bytes()[..] || entry[8..] != [0; 8];
@@ -133,6 +130,30 @@ fn a_crowded_table_gives_nobody_a_fresh_bucket() {
         });
         process.set_shared(&key, &entries.collect::<Vec<_>>(), 0);
     }
+}
+
+#[test]
+fn a_flood_of_addresses_takes_no_consumers_bucket() {
+    // rows W09, L23
+    let (process, mut vm) = vm();
+    let overflow =
+        "portcullis.limit_store.gateway=.=external;.;event=.=overflow;.;limit=.=per-consumer;.;";
+    crowd(&process, b'b');
+    assert_eq!(vm.request(&crate::good()).status(), 200);
+    assert_eq!(process.metric(overflow), 0);
+    // Its own table is the one that counts.
+    let (process, mut vm) = crate::vm();
+    crowd(&process, b'c');
+    assert_eq!(vm.request(&crate::good()).status(), 200);
+    assert_eq!(process.metric(overflow), 1);
+}
+
+#[test]
+fn a_crowded_table_gives_nobody_a_fresh_bucket() {
+    // row W09
+    let (process, mut vm) = vm();
+    assert_eq!(allowed(&mut vm, "198.51.100.7:1", 4), 3);
+    crowd(&process, b'b');
     // Whoever has a bucket keeps it; all newcomers share one.
     assert_eq!(allowed(&mut vm, "198.51.100.7:1", 1), 0);
     let newcomers: usize =

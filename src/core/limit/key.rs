@@ -56,6 +56,12 @@ impl<'k> BucketKey<'k> {
         Self { subject: Subject::default(), ..*self }
     }
 
+    /// Whether the key holds an address: anybody on the network can make any number of those. Of all
+    /// others there are as many as the policy has consumers, keys and routes.
+    pub fn has_address(&self) -> bool {
+        self.subject.address.is_some()
+    }
+
     /// The limit's name.
     pub fn limit(&self) -> &'k str {
         self.limit
