@@ -62,6 +62,13 @@ impl NameTable {
         Some((*role, name == known.as_bytes()))
     }
 
+    /// Whether a trailer of this name must never reach an upstream: what is stripped as a header, and
+    /// what is read as one. Envoy writes no trailers of these names, so they are the caller's.
+    pub(crate) fn is_stripped_trailer(&self, name: &[u8]) -> bool {
+        let read = matches!(self.find(name), Some((Role::Country | Role::Cookie, _)));
+        read || self.is_stripped(name)
+    }
+
     /// Whether lines of this name must never reach an upstream.
     pub(crate) fn is_stripped(&self, name: &[u8]) -> bool {
         match self.find(name) {

@@ -111,9 +111,14 @@ impl Policy {
         self.needs
     }
 
-    /// Whether a header or trailer of this name, in any spelling, must never reach an upstream.
+    /// Whether a header of this name, in any spelling, must never reach an upstream.
     pub fn is_stripped(&self, name: &[u8]) -> bool {
         self.names.is_stripped(name)
+    }
+
+    /// Whether a request trailer of this name, in any spelling, must never reach an upstream.
+    pub fn is_stripped_trailer(&self, name: &[u8]) -> bool {
+        self.names.is_stripped_trailer(name)
     }
 
     /// The routes, in the policy's order.

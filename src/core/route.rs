@@ -3,10 +3,12 @@
 //! Precedence is one order, not a ladder of exceptions: the host first (exact, then the longest
 //! suffix, then any), then the path segment by segment (literal before `{name}` before `/**`). The
 //! best pattern of host and path owns the request; its methods then decide. A method that none of
-//! its routes allows is refused and never falls to a laxer pattern.
+//! its routes allows is refused and never falls to a laxer pattern, nor does a path that differs from
+//! a literal in case alone.
 
 mod cover;
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::authz::Requirement;
@@ -149,7 +151,7 @@ pub(crate) struct PathPattern {
 /// A place in the tree of segments.
 #[derive(Clone, Debug, Default)]
 struct Branch {
-    /// Sorted by segment.
+    /// In the order of [`order`].
     literals: Vec<(Box<str>, usize)>,
     parameter: Option<usize>,
     /// Patterns that end here.
@@ -165,15 +167,16 @@ pub(crate) struct RouteTable {
     suffix: HashMap<Box<str>, usize>,
     any: Option<usize>,
     branches: Vec<Branch>,
-    /// Whether literal segments match without regard to ASCII case.
-    folds_case: bool,
+    /// Whether this is what is refused: matched in any case, and at the bare prefix of `/**` too.
+    refuses: bool,
 }
 
 impl RouteTable {
-    /// A table of what is refused. Its paths match in any case: a server that folds case must not
-    /// serve under `/ADMIN` what is refused under `/admin`.
+    /// A table of what is refused. A server that folds case or ignores a slash at the end must not
+    /// serve under `/ADMIN` or `/admin` what is refused under `/admin/**`: patterns match in any case,
+    /// `/**` has its bare prefix too, and a pattern has its path with a slash at the end.
     pub(crate) fn refusing() -> Self {
-        Self { folds_case: true, ..Self::default() }
+        Self { refuses: true, ..Self::default() }
     }
 
     /// The routes of one pattern, to add a method to.
@@ -198,13 +201,13 @@ impl RouteTable {
 
     fn child(&mut self, parent: usize, segment: &Segment) -> usize {
         let fresh = self.branches.len();
-        let folds_case = self.folds_case;
+        let refuses = self.refuses;
         let branch = self.branch_mut(parent);
         let place = match segment {
             Segment::Parameter(_) => *branch.parameter.get_or_insert(fresh),
             Segment::Literal(text) => {
-                let text = if folds_case { &text.to_ascii_lowercase().into() } else { text };
-                match branch.literals.binary_search_by(|(other, _)| other.cmp(text)) {
+                let text = if refuses { &text.to_ascii_lowercase().into() } else { text };
+                match branch.literals.binary_search_by(|(other, _)| order(other, text)) {
                     Ok(found) => branch.literals.get(found).map_or(fresh, |(_, place)| *place),
                     Err(gap) => {
                         branch.literals.insert(gap, (text.clone(), fresh));
@@ -238,8 +241,10 @@ impl RouteTable {
 
     /// What a canonical host, a canonical path and a method lead to: the best pattern decides.
     pub(crate) fn find(&self, host: &str, path: &str, method: &str) -> Found {
-        self.search(host, path, &|methods| !methods.is_empty())
-            .map_or(Found::Nothing, |methods| methods.find(method))
+        match self.search(host, path, &|methods| !methods.is_empty()) {
+            Ok(Some(methods)) => methods.find(method),
+            Ok(None) | Err(OtherCase) => Found::Nothing,
+        }
     }
 
     /// A route of any pattern that covers the request, be it the best or not. Here `*` is every method.
@@ -247,9 +252,9 @@ impl RouteTable {
         if self.is_empty() {
             return None;
         }
-        let folded = if self.folds_case { &path.to_ascii_lowercase() } else { path };
+        let folded = if self.refuses { &path.to_ascii_lowercase() } else { path };
         let accept = |methods: &Methods| methods.covering(method).is_some();
-        self.search(host, folded, &accept)?.covering(method)
+        self.search(host, folded, &accept).ok()??.covering(method)
     }
 
     fn search(
@@ -257,9 +262,14 @@ impl RouteTable {
         host: &str,
         path: &str,
         accept: &dyn Fn(&Methods) -> bool,
-    ) -> Option<&Methods> {
+    ) -> Result<Option<&Methods>, OtherCase> {
         let segments = path.strip_prefix('/').unwrap_or(path).split('/');
-        self.roots(host).find_map(|root| self.descend(root, segments.clone(), accept))
+        for root in self.roots(host) {
+            if let Some(found) = self.descend(root, segments.clone(), accept)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The trees for a host, the most specific first.
@@ -279,22 +289,50 @@ impl RouteTable {
         place: usize,
         mut segments: std::str::Split<'_, char>,
         accept: &dyn Fn(&Methods) -> bool,
-    ) -> Option<&'t Methods> {
-        let branch = self.branches.get(place)?;
+    ) -> Result<Option<&'t Methods>, OtherCase> {
+        let Some(branch) = self.branches.get(place) else { return Ok(None) };
+        let accepted = |methods: &'t Methods| Some(methods).filter(|methods| accept(methods));
         let Some(segment) = segments.next() else {
-            return Some(&branch.here).filter(|methods| accept(methods));
+            let bare = || accepted(&branch.rest).filter(|_| self.refuses);
+            return Ok(accepted(&branch.here).or_else(bare));
         };
-        let literal = || {
-            let found = branch.literals.binary_search_by(|(text, _)| (**text).cmp(segment)).ok()?;
-            self.descend(branch.literals.get(found)?.1, segments.clone(), accept)
-        };
-        let parameter = || {
-            let place = branch.parameter.filter(|_| !segment.is_empty())?;
-            self.descend(place, segments.clone(), accept)
-        };
-        let rest = || Some(&branch.rest).filter(|methods| accept(methods));
-        literal().or_else(parameter).or_else(rest)
+        let parameter = branch.parameter.filter(|_| !segment.is_empty());
+        for place in branch.literal(segment)?.into_iter().chain(parameter) {
+            if let Some(found) = self.descend(place, segments.clone(), accept)? {
+                return Ok(Some(found));
+            }
+        }
+        let slash_at_end = || accepted(&branch.here).filter(|_| self.refuses && segment.is_empty());
+        Ok(accepted(&branch.rest).or_else(slash_at_end))
     }
+}
+
+/// A segment is a literal of the policy but for its case. To a server that folds case the two are
+/// one, so the request must not fall to a laxer pattern: it belongs to no route.
+struct OtherCase;
+
+impl Branch {
+    /// Where a literal segment leads; the same text in another case is no way on.
+    fn literal(&self, segment: &str) -> Result<Option<usize>, OtherCase> {
+        let start = self.literals.partition_point(|(text, _)| fold(text, segment).is_lt());
+        let same = self.literals.iter().skip(start);
+        let mut same = same.take_while(|(text, _)| fold(text, segment).is_eq()).peekable();
+        if same.peek().is_none() {
+            return Ok(None);
+        }
+        same.find(|(text, _)| **text == *segment).map(|(_, place)| Some(*place)).ok_or(OtherCase)
+    }
+}
+
+/// By text without its case, then with it.
+fn order(a: &str, b: &str) -> Ordering {
+    fold(a, b).then_with(|| a.cmp(b))
+}
+
+fn fold(a: &str, b: &str) -> Ordering {
+    a.bytes()
+        .map(|byte| byte.to_ascii_lowercase())
+        .cmp(b.bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl Http {
         };
         let stripped = host::request_trailers(inbox).and_then(|lines| {
             let names = lines.iter().map(|(name, _)| *name);
-            let mut names = names.filter(|name| generation.policy.is_stripped(name));
+            let mut names = names.filter(|name| generation.policy.is_stripped_trailer(name));
             names.try_for_each(host::remove_trailer)
         });
         match stripped {

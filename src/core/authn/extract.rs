@@ -134,21 +134,28 @@ struct Pair<'q> {
 /// How a parameter's name stands to a source's.
 enum Means {
     Exactly,
-    /// Escaped, or in another case: some server would read the source's name in it.
+    /// Escaped, in another case, or behind a `;`: some server would read the source's name in it.
     InOtherWords,
     Other,
 }
 
 impl Pair<'_> {
     fn means(&self, source: &str) -> Means {
+        let reads_as_source = |name: &[u8]| unescaped(name).map(fold).eq(source.bytes().map(fold));
+        // Some servers take `;` for `&`, so a name may stand behind one.
+        let mut names = self.whole.split(|byte| *byte == b';').map(name_of);
         if self.name == source.as_bytes() {
             Means::Exactly
-        } else if unescaped(self.name).map(fold).eq(source.bytes().map(fold)) {
+        } else if names.any(reads_as_source) {
             Means::InOtherWords
         } else {
             Means::Other
         }
     }
+}
+
+fn name_of(pair: &[u8]) -> &[u8] {
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
 fn pairs(query: &[u8]) -> impl Iterator<Item = Pair<'_>> {
@@ -224,6 +231,8 @@ mod tests {
         // J69 for keys: other spellings of the name are something shown that cannot be valid.
         assert_eq!(shown(none, "API_KEY=k", none), Ok(Some("(odd)".into())));
         assert_eq!(shown(none, "api%5Fkey=k", none), Ok(Some("(odd)".into())));
+        assert_eq!(shown(none, "a=1;api_key=k", none), Ok(Some("(odd)".into())));
+        assert_eq!(shown(none, "a=api_key", none), Ok(None));
     }
 
     #[test]

@@ -31,19 +31,20 @@ impl RouteTable {
         let branch = self.branches.get(at)?;
         let covers = |methods: &super::Methods| methods.any.or_else(|| methods.listed(method));
         let Some((first, deeper)) = segments.split_first() else {
-            return if rest { covers(&branch.rest) } else { covers(&branch.here) };
+            let bare = || covers(&branch.rest).filter(|_| self.refuses);
+            return if rest { covers(&branch.rest) } else { covers(&branch.here).or_else(bare) };
         };
         let literal = match first {
             Segment::Literal(text) => {
-                let text = if self.folds_case { &text.to_ascii_lowercase().into() } else { text };
-                let found = branch.literals.binary_search_by(|(other, _)| other.cmp(text)).ok();
-                found.and_then(|found| branch.literals.get(found)).map(|(_, place)| *place)
+                let text = if self.refuses { &text.to_ascii_lowercase().into() } else { text };
+                branch.literal(text).ok().flatten()
             }
             Segment::Parameter(_) => None,
         };
         let is_empty = matches!(first, Segment::Literal(text) if text.is_empty());
         let parameter = branch.parameter.filter(|_| !is_empty);
-        covers(&branch.rest).or_else(|| {
+        let slash_at_end = || covers(&branch.here).filter(|_| self.refuses && is_empty && !rest);
+        covers(&branch.rest).or_else(slash_at_end).or_else(|| {
             let mut places = literal.into_iter().chain(parameter);
             places.find_map(|place| self.cover(place, deeper, rest, method))
         })

@@ -119,3 +119,36 @@ fn a_tie_names_the_other_route() {
     assert_eq!(methods.insert("GET", RouteId(7)), Err(RouteId(0)));
     assert_eq!(methods.insert("*", RouteId(7)), Ok(()));
 }
+
+#[test]
+fn another_case_of_a_literal_falls_to_no_laxer_route() {
+    // R08
+    let table = table(&[
+        ("*", "/**", "*"),
+        ("*", "/admin/**", "*"),
+        ("*", "/Mixed", "*"),
+        ("a", "/x/{y}", "*"),
+    ]);
+    for path in ["/Admin/users", "/ADMIN/users", "/admiN", "/mixed", "/MIXED/z"] {
+        assert_eq!(found(&table, "a", path, "GET"), None, "{path}");
+    }
+    for (path, expected) in [("/admin/users", 1), ("/Mixed", 2), ("/other", 0), ("/x/Y", 3)] {
+        assert_eq!(found(&table, "a", path, "GET"), Some(expected), "{path}");
+    }
+}
+
+#[test]
+fn a_refused_prefix_is_refused_bare_and_with_a_slash() {
+    // R09, R20
+    let mut table = RouteTable::refusing();
+    for (position, path) in ["/a/secret/**", "/b"].into_iter().enumerate() {
+        let id = RouteId(u32::try_from(position).unwrap_or_default());
+        assert_eq!(table.methods_mut(&HostPattern::Any, &pattern(path)).insert("*", id), Ok(()));
+    }
+    for path in ["/a/secret", "/a/secret/", "/a/SECRET/x/y", "/b", "/B/"] {
+        assert!(table.find_any("h", path, "GET").is_some(), "{path}");
+    }
+    for path in ["/a", "/a/", "/a/secrets", "/b/c", "/bb"] {
+        assert!(table.find_any("h", path, "GET").is_none(), "{path}");
+    }
+}
