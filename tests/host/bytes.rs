@@ -130,3 +130,16 @@ fn no_answer_holds_the_key() {
         }
     }
 }
+
+#[test]
+fn a_flood_of_refusals_writes_no_line_to_the_log() {
+    // row A05: the record goes with its request; what the filter itself logs is bounded for each VM.
+    let (_process, mut one) = vm();
+    let mut lines = 0;
+    for number in 0..2_000_u32 {
+        let outcome = one.request(&get("/orders/1").with("x-api-key", &format!("guess-{number}")));
+        assert_eq!((outcome.status(), outcome.audit.is_some()), (401, true));
+        lines += outcome.log.len();
+    }
+    assert_eq!(lines, 0);
+}
