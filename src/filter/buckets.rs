@@ -8,7 +8,8 @@
 //!
 //! An entry whose arrival has passed is a full bucket: it holds no information and its place is given
 //! to the next newcomer. A newcomer who finds no such place is charged to a bucket that all such
-//! newcomers of the limit share, so a crowded table never gives anybody a fresh bucket.
+//! newcomers of the limit share, so nobody gets a fresh bucket for being evicted. (Who
+//! was charged there and later finds a place of its own begins with a full bucket, once.)
 
 use std::hash::Hasher;
 
