@@ -137,7 +137,7 @@ fn a_flood_of_refusals_writes_no_line_to_the_log() {
     let (_process, mut one) = vm();
     let mut lines = 0;
     for number in 0..2_000_u32 {
-        let outcome = one.request(&get("/orders/1").with("x-api-key", &format!("guess-{number}")));
+        let outcome = one.request(&get("/orders/1").with("x-api-key", format!("guess-{number}")));
         assert_eq!((outcome.status(), outcome.audit.is_some()), (401, true));
         lines += outcome.log.len();
     }
