@@ -1,0 +1,20 @@
+//! Why a token is refused, for the operator.
+
+use crate::reason::Denial;
+
+/// The reason, and what exactly was wrong. The words are ours alone: nothing of the token is in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) denial: Denial,
+    pub(crate) why: &'static str,
+}
+
+impl Fault {
+    pub(crate) const fn new(denial: Denial, why: &'static str) -> Self {
+        Self { denial, why }
+    }
+
+    pub(crate) const fn malformed(why: &'static str) -> Self {
+        Self::new(Denial::TokenMalformed, why)
+    }
+}
