@@ -3,10 +3,18 @@
 pub(crate) mod algorithm;
 pub(crate) mod api_key;
 mod base64url;
+pub(crate) mod claim_value;
+mod claims;
 mod der;
 mod extract;
 mod fault;
+mod grants;
+pub(crate) mod issuer;
+mod jwk;
+mod jwks;
 mod jws;
 pub mod key_text;
+mod secrets;
+pub(crate) mod signature;
 
 pub(crate) use extract::{KeySource, Presented, SourceStrip, extract};
