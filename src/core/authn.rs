@@ -16,5 +16,7 @@ mod jws;
 pub mod key_text;
 mod secrets;
 pub(crate) mod signature;
+pub(crate) mod token;
+pub(crate) mod token_cache;
 
 pub(crate) use extract::{KeySource, Presented, SourceStrip, extract};

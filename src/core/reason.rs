@@ -63,6 +63,8 @@ pub enum Denial {
     ScopeMissing,
     /// A limit has no token left.
     RateLimited,
+    /// The issuer's keys are not there, or too old.
+    KeysUnavailable,
     /// The filter has no policy in force.
     PolicyUnavailable,
     /// Envoy refused a call that the decision needs.
@@ -92,7 +94,7 @@ pub enum Public {
 struct Row(Denial, &'static str, Public, &'static str);
 
 /// Every reason once, in the order of the enum: code, public form, meaning for the operator.
-const TABLE: [Row; 30] = [
+const TABLE: [Row; 31] = [
     Row(
         Denial::RequestMalformed,
         "request_malformed",
@@ -246,6 +248,12 @@ const TABLE: [Row; 30] = [
         "the caller lacks a scope that the route asks for",
     ),
     Row(Denial::RateLimited, "rate_limited", Public::RateLimited, "a limit has no token left"),
+    Row(
+        Denial::KeysUnavailable,
+        "keys_unavailable",
+        Public::Unavailable,
+        "the issuer's keys are not there, or too old",
+    ),
     Row(
         Denial::PolicyUnavailable,
         "policy_unavailable",

@@ -148,7 +148,7 @@ impl KeySet {
 }
 
 impl Version {
-    fn of(text: &[u8]) -> Self {
+    pub(crate) fn of(text: &[u8]) -> Self {
         let digest: [u8; 32] = Sha256::digest(text).into();
         Self(*digest.first_chunk().unwrap_or(&[0; 16]))
     }

@@ -4,12 +4,16 @@
 use super::algorithm::Algorithm;
 use super::base64url;
 use super::fault::Fault;
+use super::jwks::Version;
 use super::jws::Jws;
 use super::signature::Secret;
 use crate::reason::Denial;
 
 /// The secrets of one issuer: one, or two while one takes over from the other. Not printable.
-pub(crate) struct SecretSet(Box<[Secret]>);
+pub(crate) struct SecretSet {
+    version: Version,
+    secrets: Box<[Secret]>,
+}
 
 /// Why a secret is none. Says nothing of what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +32,29 @@ impl SecretSet {
         algorithm: Algorithm,
         texts: impl IntoIterator<Item = Option<&'t [u8]>>,
     ) -> Result<Self, SecretFault> {
+        let mut all = Vec::new();
         let read = |text: &[u8]| {
             let bytes = base64url::decode(text).ok_or(SecretFault::NotBase64Url)?;
+            all.extend_from_slice(text);
+            all.push(b' ');
             Secret::new(algorithm, &bytes).ok_or(SecretFault::Length)
         };
         let secrets: Box<[Secret]> =
             texts.into_iter().flatten().map(read).collect::<Result<_, _>>()?;
-        if secrets.is_empty() { Err(SecretFault::Missing) } else { Ok(Self(secrets)) }
+        if secrets.is_empty() {
+            return Err(SecretFault::Missing);
+        }
+        Ok(Self { version: Version::of(&all), secrets })
+    }
+
+    /// Which secrets these are.
+    pub(crate) fn version(&self) -> Version {
+        self.version
     }
 
     /// Whether one of the secrets signed a token. Secrets have no ids: each is tried.
     pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<(), Fault> {
-        let mut fitting = self.0.iter().filter(|secret| secret.algorithm() == jws.algorithm);
+        let mut fitting = self.secrets.iter().filter(|secret| secret.algorithm() == jws.algorithm);
         if fitting.clone().next().is_none() {
             Err(Fault::new(Denial::TokenAlgorithm, "`alg` is not that of the secret"))
         } else if fitting.any(|secret| secret.verify(jws.signed, &jws.signature)) {
