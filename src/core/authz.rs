@@ -1,6 +1,6 @@
 //! Scopes: what a principal may do and what a route asks for.
 
-use crate::sorted::sort;
+use crate::sorted::{sort, sort_by};
 
 /// Position of a scope in its [`ScopeTable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +21,7 @@ pub(crate) struct ScopeSet {
 impl ScopeSet {
     /// A set with its text as it is given.
     pub(crate) fn new(mut members: Vec<ScopeId>, text: &str) -> Self {
-        members.sort_unstable();
+        sort(&mut members);
         members.dedup();
         Self { members: members.into(), text: text.into() }
     }
@@ -51,7 +51,7 @@ impl ScopeTable {
         let mut table = Self { names: names.into(), ..Self::default() };
         let mut by_name: Vec<ScopeId> =
             (0..).zip(&table.names).map(|(position, _)| ScopeId(position)).collect();
-        by_name.sort_unstable_by(|one, other| table.name(*one).cmp(table.name(*other)));
+        sort_by(&mut by_name, |one, other| table.name(*one).cmp(table.name(*other)));
         table.by_name = by_name.into();
         table.sets = sets.into_iter().map(|members| table.set_of(members)).collect();
         table

@@ -24,3 +24,4 @@ pub mod policy;
 pub mod presented;
 pub mod template;
 pub mod upstream;
+pub mod vectors;

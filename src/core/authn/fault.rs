@@ -4,9 +4,11 @@ use crate::reason::Denial;
 
 /// The reason, and what exactly was wrong. The words are ours alone: nothing of the token is in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) denial: Denial,
-    pub(crate) why: &'static str,
+pub struct Fault {
+    /// The reason.
+    pub denial: Denial,
+    /// What was wrong.
+    pub why: &'static str,
 }
 
 impl Fault {

@@ -3,6 +3,7 @@
 use super::issuer::Issuer;
 use crate::authz::{ScopeSet, ScopeTable};
 use crate::config::Node;
+use crate::sorted::sort;
 
 /// The token's scopes and those of its roles, as they are known to the policy. Words that the policy
 /// does not know grant nothing; they are kept in the text for the upstream.
@@ -17,7 +18,7 @@ pub(crate) fn scopes(claims: &Node<'_>, rules: &Issuer, table: &ScopeTable) -> S
             words.push(table.name(*scope));
         }
     }
-    words.sort_unstable();
+    sort(&mut words);
     words.dedup();
     ScopeSet::new(members, &words.join(" "))
 }

@@ -113,7 +113,7 @@ impl KeySet {
     ///
     /// # Errors
     /// `token_key_unknown`, `token_algorithm` where the key is for another one, `token_signature`.
-    pub(crate) fn verify(
+    pub fn verify(
         &self,
         jws: &Jws<'_>,
         verifier: &mut impl SignatureVerifier,

@@ -33,14 +33,19 @@ const REFUSED: [(&str, &str); 9] = [
 const TEXTS: [&str; 4] = ["typ", "cty", "x5t", "x5t#S256"];
 
 /// A token taken apart. Nothing in it is verified. Not printable: it is a credential.
-pub(crate) struct Jws<'t> {
-    pub(crate) algorithm: Algorithm,
-    pub(crate) key_id: Option<Box<str>>,
-    pub(crate) kind: Option<Box<str>>,
+pub struct Jws<'t> {
+    /// What `alg` says.
+    pub algorithm: Algorithm,
+    /// `kid`.
+    pub key_id: Option<Box<str>>,
+    /// `typ`.
+    pub kind: Option<Box<str>>,
     /// Header and payload as they were received, with the dot between them: what was signed.
-    pub(crate) signed: &'t [u8],
-    pub(crate) payload: Vec<u8>,
-    pub(crate) signature: Vec<u8>,
+    pub signed: &'t [u8],
+    /// The claims, as JSON text.
+    pub payload: Vec<u8>,
+    /// The signature, in JOSE's form.
+    pub signature: Vec<u8>,
 }
 
 impl<'t> Jws<'t> {
@@ -48,7 +53,7 @@ impl<'t> Jws<'t> {
     ///
     /// # Errors
     /// `token_malformed`, or `token_algorithm` where `alg` names none that exists here.
-    pub(crate) fn parse(text: &'t [u8], max: usize) -> Result<Self, Fault> {
+    pub fn parse(text: &'t [u8], max: usize) -> Result<Self, Fault> {
         if text.len() > max {
             return Err(Fault::malformed("longer than the policy allows"));
         }

@@ -10,7 +10,7 @@ use super::signature::Secret;
 use crate::reason::Denial;
 
 /// The secrets of one issuer: one, or two while one takes over from the other. Not printable.
-pub(crate) struct SecretSet {
+pub struct SecretSet {
     version: Version,
     secrets: Box<[Secret]>,
 }
@@ -28,7 +28,10 @@ pub enum SecretFault {
 
 impl SecretSet {
     /// Reads the texts of secrets, as the environment has them. Those that are not set are left out.
-    pub(crate) fn read<'t>(
+    ///
+    /// # Errors
+    /// [`SecretFault`] of the first that is none.
+    pub fn read<'t>(
         algorithm: Algorithm,
         texts: impl IntoIterator<Item = Option<&'t [u8]>>,
     ) -> Result<Self, SecretFault> {
@@ -53,7 +56,10 @@ impl SecretSet {
     }
 
     /// Whether one of the secrets signed a token. Secrets have no ids: each is tried.
-    pub(crate) fn verify(&self, jws: &Jws<'_>) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// `token_algorithm` or `token_signature`.
+    pub fn verify(&self, jws: &Jws<'_>) -> Result<(), Fault> {
         let mut fitting = self.secrets.iter().filter(|secret| secret.algorithm() == jws.algorithm);
         if fitting.clone().next().is_none() {
             Err(Fault::new(Denial::TokenAlgorithm, "`alg` is not that of the secret"))
