@@ -14,7 +14,7 @@ const P384: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81
 /// `id-Ed25519` (RFC 8410 section 3).
 const ED25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x70];
 
-/// The SubjectPublicKeyInfo of an RSA key from big-endian numbers.
+/// The `SubjectPublicKeyInfo` of an RSA key from big-endian numbers.
 pub(crate) fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     let mut numbers = Vec::new();
     integer(&mut numbers, modulus);
@@ -24,17 +24,17 @@ pub(crate) fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     spki(RSA, &key)
 }
 
-/// The SubjectPublicKeyInfo of an uncompressed point on P-256.
+/// The `SubjectPublicKeyInfo` of an uncompressed point on P-256.
 pub(crate) fn p256_spki(point: &[u8]) -> Vec<u8> {
     spki(P256, point)
 }
 
-/// The SubjectPublicKeyInfo of an uncompressed point on P-384.
+/// The `SubjectPublicKeyInfo` of an uncompressed point on P-384.
 pub(crate) fn p384_spki(point: &[u8]) -> Vec<u8> {
     spki(P384, point)
 }
 
-/// The SubjectPublicKeyInfo of an Ed25519 key.
+/// The `SubjectPublicKeyInfo` of an Ed25519 key.
 pub(crate) fn ed25519_spki(key: &[u8]) -> Vec<u8> {
     spki(ED25519, key)
 }
@@ -75,15 +75,14 @@ fn integer(out: &mut Vec<u8>, number: &[u8]) {
 /// Tag, length in its shortest form, content.
 fn element(out: &mut Vec<u8>, tag: u8, content: &[u8]) {
     out.push(tag);
-    match u8::try_from(content.len()) {
-        Ok(length @ 0..=0x7f) => out.push(length),
-        _ => {
-            let length = content.len().to_be_bytes();
-            let zeros = length.iter().take_while(|byte| **byte == 0).count();
-            let digits = length.get(zeros..).unwrap_or_default();
-            out.push(0x80 | u8::try_from(digits.len()).unwrap_or(0));
-            out.extend_from_slice(digits);
-        }
+    if let Ok(length @ 0..=0x7f) = u8::try_from(content.len()) {
+        out.push(length);
+    } else {
+        let length = content.len().to_be_bytes();
+        let zeros = length.iter().take_while(|byte| **byte == 0).count();
+        let digits = length.get(zeros..).unwrap_or_default();
+        out.push(0x80 | u8::try_from(digits.len()).unwrap_or(0));
+        out.extend_from_slice(digits);
     }
     out.extend_from_slice(content);
 }

@@ -19,7 +19,7 @@ pub(crate) struct Issuer {
     /// The name in the policy: part of principals, audit records and metrics.
     pub(crate) name: Box<str>,
     /// What `iss` must be, exactly.
-    pub(crate) issuer: Box<str>,
+    pub(crate) url: Box<str>,
     /// One of these must be in `aud`.
     pub(crate) audiences: Box<[Box<str>]>,
     pub(crate) algorithms: Box<[Algorithm]>,

@@ -72,9 +72,10 @@ impl KeySet {
         };
         let (mut keys, mut findings) = (Vec::new(), Vec::new());
         for (position, (jwk, id)) in jwks.iter().zip(&ids).enumerate() {
-            let read = match is_shared(id) {
-                true => Err(KeyFault::DuplicateKeyId),
-                false => VerificationKey::read(jwk, allowed),
+            let read = if is_shared(id) {
+                Err(KeyFault::DuplicateKeyId)
+            } else {
+                VerificationKey::read(jwk, allowed)
             };
             match read {
                 Ok(key) => keys.push(key),

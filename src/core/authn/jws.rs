@@ -57,7 +57,7 @@ impl<'t> Jws<'t> {
         if text.len() > max {
             return Err(Fault::malformed("longer than the policy allows"));
         }
-        let (signed, header, payload, signature) =
+        let [signed, header, payload, signature] =
             split(text).ok_or(Fault::malformed("not three parts with dots between them"))?;
         let part = |text| base64url::decode(text).filter(|bytes| !bytes.is_empty());
         let header = part(header).ok_or(Fault::malformed("the header is not base64url"))?;
@@ -70,7 +70,7 @@ impl<'t> Jws<'t> {
 }
 
 /// The signed text and the three parts. Looks for three dots at most, however many there are.
-fn split(text: &[u8]) -> Option<(&[u8], &[u8], &[u8], &[u8])> {
+fn split(text: &[u8]) -> Option<[&[u8]; 4]> {
     let mut dots = text.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
     let (first, second) = (dots.next()?, dots.next()?);
     if dots.next().is_some() {
@@ -78,7 +78,7 @@ fn split(text: &[u8]) -> Option<(&[u8], &[u8], &[u8], &[u8])> {
     }
     let (signed, signature) = text.split_at_checked(second)?;
     let (header, payload) = signed.split_at_checked(first)?;
-    Some((signed, header, payload.strip_prefix(b".")?, signature.strip_prefix(b".")?))
+    Some([signed, header, payload.strip_prefix(b".")?, signature.strip_prefix(b".")?])
 }
 
 /// What is read of a header.
@@ -198,7 +198,7 @@ mod tests {
     fn size_is_bounded_before_anything_else() {
         // J24
         assert!(parse(&".".repeat(100_000)).is_err());
-        assert!(Jws::parse(&[b'.'; 1 << 20], *SIZE_RANGE.end()).is_err());
+        assert!(Jws::parse(&vec![b'.'; 1 << 20], *SIZE_RANGE.end()).is_err());
         let fill = |length: usize| {
             let head = format!("{}.", encode(br#"{"alg":"ES256"}"#));
             format!("{head}{}.c2ln", "A".repeat(length - head.len() - 5))

@@ -69,9 +69,9 @@ impl PublicKey {
 
     /// A point on P-256 or P-384 from its coordinates, each of the field's full length.
     pub(crate) fn curve(kind: KeyKind, x: &[u8], y: &[u8]) -> Result<Self, Unusable> {
-        let (length, to_spki): (_, fn(&[u8]) -> Vec<u8>) = match kind {
-            KeyKind::P256 => (32, der::p256_spki),
-            KeyKind::P384 => (48, der::p384_spki),
+        let length = match kind {
+            KeyKind::P256 => 32,
+            KeyKind::P384 => 48,
             KeyKind::Rsa | KeyKind::Ed25519 | KeyKind::Secret => return Err(Unusable::BadPoint),
         };
         if x.len() != length || y.len() != length {
@@ -80,7 +80,8 @@ impl PublicKey {
         // SEC 1 section 2.3.3: 4, then both coordinates.
         let point = [&[4], x, y].concat();
         let parsed = pure::Key::curve(kind, &point).ok_or(Unusable::BadPoint)?;
-        Ok(Self { kind, modulus: Box::default(), spki: to_spki(&point).into(), parsed })
+        let spki = if kind == KeyKind::P256 { der::p256_spki } else { der::p384_spki }(&point);
+        Ok(Self { kind, modulus: Box::default(), spki: spki.into(), parsed })
     }
 
     /// An Ed25519 key (RFC 8032 section 5.1.5) in its one spelling.

@@ -45,7 +45,8 @@ pub(crate) struct Token {
     /// The value of the claim that names the caller.
     pub(crate) subject: Box<str>,
     pub(crate) key_id: Option<Box<str>>,
-    pub(crate) token_id: Option<Box<str>>,
+    /// Its `jti`.
+    pub(crate) id: Option<Box<str>>,
     /// The first instant at which it is refused, leeway included.
     pub(crate) end: Timestamp,
     pub(crate) scopes: ScopeSet,
@@ -174,7 +175,7 @@ impl TokenRules {
             issuer: id,
             subject: subject.into(),
             key_id: key_id.map(Box::from),
-            token_id: registered.token_id.map(Box::from),
+            id: registered.token_id.map(Box::from),
             end: registered.end(rules),
             scopes: grants::scopes(&claims, rules, scopes),
             claims: self.claims.iter().map(kept).collect(),
@@ -183,7 +184,7 @@ impl TokenRules {
 
     fn find(&self, issuer: &str) -> Option<(IssuerId, &Issuer)> {
         let mut issuers = (0..).map(IssuerId).zip(&self.issuers);
-        issuers.find(|(_, rules)| *rules.issuer == *issuer)
+        issuers.find(|(_, rules)| *rules.url == *issuer)
     }
 }
 

@@ -142,7 +142,7 @@ mod tests {
             issuer: ISSUER,
             subject: "alpha".into(),
             key_id: None,
-            token_id: None,
+            id: None,
             end: at(end),
             scopes: ScopeSet::default(),
             claims: Box::default(),

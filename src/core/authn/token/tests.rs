@@ -2,7 +2,6 @@
 
 use ed25519_dalek::Signer as _;
 use p256::ecdsa::SigningKey;
-use p256::ecdsa::signature::Signer as _;
 
 use super::*;
 use crate::authn::algorithm::Algorithm;
@@ -60,7 +59,7 @@ fn path(text: &str) -> ClaimPath {
 fn issuer() -> Issuer {
     Issuer {
         name: "main".into(),
-        issuer: "https://issuer.example".into(),
+        url: "https://issuer.example".into(),
         audiences: ["orders-api".into(), "https://orders.example/".into()].into(),
         algorithms: [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa].into(),
         types: Box::default(),
@@ -77,7 +76,7 @@ fn rules(change: impl FnOnce(&mut Issuer)) -> TokenRules {
     let mut main = issuer();
     change(&mut main);
     let mut other = issuer();
-    (other.name, other.issuer) = ("other".into(), "https://other.example".into());
+    (other.name, other.url) = ("other".into(), "https://other.example".into());
     TokenRules {
         issuers: [main, other].into(),
         max_size: 8_192,
@@ -145,7 +144,7 @@ fn a_good_token_is_a_caller() {
     let text = with(r#""scope":"orders:read other","jti":"1","plan":"gold","org":{"tenant":7}"#);
     let token = verdict(&rules(|_| {}), &text).unwrap_or_else(|denial| panic!("{denial:?}"));
     assert_eq!((&*token.subject, token.issuer), ("alpha", IssuerId(0)));
-    assert_eq!((token.key_id.as_deref(), token.token_id.as_deref()), (Some("ec-1"), Some("1")));
+    assert_eq!((token.key_id.as_deref(), token.id.as_deref()), (Some("ec-1"), Some("1")));
     assert_eq!(token.end.unix_nanos(), 1_900_000_030_000_000_000);
     assert_eq!(token.scopes.text(), "orders:read other");
     assert!(token.scopes.contains(ScopeId(0)) && !token.scopes.contains(ScopeId(1)));
