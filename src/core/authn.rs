@@ -4,4 +4,4 @@ pub(crate) mod api_key;
 mod extract;
 pub mod key_text;
 
-pub(crate) use extract::{KeySource, Presented, SourceStrip, extract};
+pub(crate) use extract::{KeySource, Presented, SourceStrip, extract, unescaped};

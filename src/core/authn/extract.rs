@@ -186,7 +186,7 @@ fn decode(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Percent-decodes once, as far as it is asked to; escapes that are none stay as they are.
-fn unescaped(mut text: &[u8]) -> impl Iterator<Item = u8> {
+pub(crate) fn unescaped(mut text: &[u8]) -> impl Iterator<Item = u8> {
     std::iter::from_fn(move || {
         let (byte, after) = text.split_first()?;
         let escape = after.split_first_chunk::<2>().filter(|_| *byte == b'%');
