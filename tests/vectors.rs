@@ -1,6 +1,4 @@
-//! Public test data of others, where it stands beside the project: one printed line where it does not.
-//!
-//! `PORTCULLIS_VECTORS` names the folder; the default is `shared/vectors` beside the project's own.
+//! Public test data of others: paths, addresses, JSON.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,29 +7,11 @@
     reason = "a test that meets what it did not expect should stop there and say where"
 )]
 
-use std::path::PathBuf;
-
 use portcullis_core::config::Node;
 use portcullis_core::{Address, MemoryStore, Path, Policy, Request};
-use portcullis_tests::envoy::root;
 use portcullis_tests::template::FIXED_NOW;
+use portcullis_tests::vectors::{document, folder};
 use serde_json::{Value, json};
-
-fn folder(name: &str) -> Option<PathBuf> {
-    let base = std::env::var_os("PORTCULLIS_VECTORS")
-        .map_or_else(|| root().join("../shared/vectors"), PathBuf::from);
-    let folder = base.join(name);
-    if !folder.is_dir() {
-        println!("skipped: no test data at {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
-fn document(name: &str, file: &str) -> Option<Value> {
-    let text = std::fs::read(folder(name)?.join(file)).unwrap();
-    Some(serde_json::from_slice(&text).unwrap())
-}
 
 fn canonical(target: &str) -> Result<String, &'static str> {
     Path::parse(target.as_bytes()).map(|path| path.as_str().to_owned())

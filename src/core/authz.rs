@@ -1,6 +1,6 @@
 //! Scopes: what a principal may do and what a route asks for.
 
-use crate::sorted::sort;
+use crate::sorted::{sort, sort_by};
 
 /// Position of a scope in its [`ScopeTable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,13 @@ pub(crate) struct ScopeSet {
 }
 
 impl ScopeSet {
+    /// A set with its text as it is given.
+    pub(crate) fn new(mut members: Vec<ScopeId>, text: &str) -> Self {
+        sort(&mut members);
+        members.dedup();
+        Self { members: members.into(), text: text.into() }
+    }
+
     pub(crate) fn contains(&self, scope: ScopeId) -> bool {
         self.members.binary_search(&scope).is_ok()
     }
@@ -33,6 +40,8 @@ impl ScopeSet {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScopeTable {
     names: Box<[Box<str>]>,
+    /// The scopes in the order of their names.
+    by_name: Box<[ScopeId]>,
     sets: Box<[ScopeSet]>,
     empty: ScopeSet,
 }
@@ -40,6 +49,10 @@ pub(crate) struct ScopeTable {
 impl ScopeTable {
     pub(crate) fn new(names: Vec<Box<str>>, sets: Vec<Vec<ScopeId>>) -> Self {
         let mut table = Self { names: names.into(), ..Self::default() };
+        let mut by_name: Vec<ScopeId> =
+            (0..).zip(&table.names).map(|(position, _)| ScopeId(position)).collect();
+        sort_by(&mut by_name, |one, other| table.name(*one).cmp(table.name(*other)));
+        table.by_name = by_name.into();
         table.sets = sets.into_iter().map(|members| table.set_of(members)).collect();
         table
     }
@@ -50,6 +63,17 @@ impl ScopeTable {
         members.dedup();
         let text = self.names_of(members.iter().copied()).collect::<Vec<_>>().join(" ");
         ScopeSet { members: members.into(), text: text.into() }
+    }
+
+    /// The scopes of one set that are in another too, with their text.
+    pub(crate) fn both(&self, one: &ScopeSet, other: &ScopeSet) -> ScopeSet {
+        self.set_of(one.members.iter().copied().filter(|id| other.contains(*id)).collect())
+    }
+
+    /// The scope of a name.
+    pub(crate) fn find(&self, name: &str) -> Option<ScopeId> {
+        let at = self.by_name.binary_search_by(|id| self.name(*id).cmp(name)).ok()?;
+        self.by_name.get(at).copied()
     }
 
     pub(crate) fn name(&self, scope: ScopeId) -> &str {

@@ -39,8 +39,17 @@ mod sorted;
 mod time;
 
 pub use address::{Address, Cidr, CidrFault};
+pub use authn::algorithm::{Algorithm, Hash, KeyKind};
 pub use authn::api_key::{ApiKey, digest};
+pub use authn::fault::Fault;
+pub use authn::jwk::{KeyFault, VerificationKey};
+pub use authn::jwks::{KeyFinding, KeySet, MAX_KEYS, MAX_SET, SetFault, Version};
+pub use authn::jws::Jws;
 pub use authn::key_text;
+pub use authn::secrets::{SecretFault, SecretSet};
+pub use authn::signature::{Check, PublicKey, PureVerifier, SignatureVerifier, Unusable};
+pub use authn::token::Keyring;
+pub use authn::token_cache::TokenCache;
 pub use decision::{Decision, Grant, Outcome, Principal};
 pub use effects::{Effects, Forward, Reply};
 pub use explain::{Stage, Trace};

@@ -21,6 +21,28 @@ pub enum Denial {
     KeyExpired,
     /// The key's state is `revoked`.
     KeyRevoked,
+    /// The token is not one signed token in its one spelling, or a claim has a wrong type.
+    TokenMalformed,
+    /// The token's `typ` is none that the issuer's tokens may have.
+    TokenType,
+    /// The token's `alg` is not allowed, or not that of its key.
+    TokenAlgorithm,
+    /// The issuer has no usable key that the token names.
+    TokenKeyUnknown,
+    /// The signature is not the key's over this token.
+    TokenSignature,
+    /// No configured issuer has this `iss`.
+    TokenIssuer,
+    /// The token is for somebody else: no configured audience is in `aud`.
+    TokenAudience,
+    /// The token's `exp` has passed.
+    TokenExpired,
+    /// The token's `nbf` or `iat` is still to come.
+    TokenNotYetValid,
+    /// The token lives longer than the policy allows, or does not say since when.
+    TokenLifetime,
+    /// The policy revokes the token, its key, its subject or its issuer.
+    TokenRevoked,
     /// The key is good, its consumer is disabled.
     ConsumerDisabled,
     /// No route matches host and path.
@@ -41,6 +63,8 @@ pub enum Denial {
     ScopeMissing,
     /// A limit has no token left.
     RateLimited,
+    /// The issuer's keys are not there, or too old.
+    KeysUnavailable,
     /// The filter has no policy in force.
     PolicyUnavailable,
     /// Envoy refused a call that the decision needs.
@@ -70,7 +94,7 @@ pub enum Public {
 struct Row(Denial, &'static str, Public, &'static str);
 
 /// Every reason once, in the order of the enum: code, public form, meaning for the operator.
-const TABLE: [Row; 19] = [
+const TABLE: [Row; 31] = [
     Row(
         Denial::RequestMalformed,
         "request_malformed",
@@ -108,6 +132,72 @@ const TABLE: [Row; 19] = [
         "the key's `expires` has passed",
     ),
     Row(Denial::KeyRevoked, "key_revoked", Public::Unauthenticated, "the key's state is `revoked`"),
+    Row(
+        Denial::TokenMalformed,
+        "token_malformed",
+        Public::Unauthenticated,
+        "the token is not one signed token in its one spelling, or a claim has a wrong type",
+    ),
+    Row(
+        Denial::TokenType,
+        "token_type",
+        Public::Unauthenticated,
+        "the token's `typ` is none that the issuer's tokens may have",
+    ),
+    Row(
+        Denial::TokenAlgorithm,
+        "token_algorithm",
+        Public::Unauthenticated,
+        "the token's `alg` is not allowed, or not that of its key",
+    ),
+    Row(
+        Denial::TokenKeyUnknown,
+        "token_key_unknown",
+        Public::Unauthenticated,
+        "the issuer has no usable key that the token names",
+    ),
+    Row(
+        Denial::TokenSignature,
+        "token_signature",
+        Public::Unauthenticated,
+        "the signature is not the key's over this token",
+    ),
+    Row(
+        Denial::TokenIssuer,
+        "token_issuer",
+        Public::Unauthenticated,
+        "no configured issuer has this `iss`",
+    ),
+    Row(
+        Denial::TokenAudience,
+        "token_audience",
+        Public::Unauthenticated,
+        "no configured audience is in `aud`",
+    ),
+    Row(
+        Denial::TokenExpired,
+        "token_expired",
+        Public::Unauthenticated,
+        "the token's `exp` has passed",
+    ),
+    Row(
+        Denial::TokenNotYetValid,
+        "token_not_yet_valid",
+        Public::Unauthenticated,
+        "the token's `nbf` or `iat` is still to come",
+    ),
+    Row(
+        Denial::TokenLifetime,
+        "token_lifetime",
+        Public::Unauthenticated,
+        "the token lives longer than the policy allows, or does not say since when",
+    ),
+    Row(
+        Denial::TokenRevoked,
+        "token_revoked",
+        Public::Unauthenticated,
+        "the policy revokes the token, its key, its subject or its issuer",
+    ),
     Row(
         Denial::ConsumerDisabled,
         "consumer_disabled",
@@ -158,6 +248,12 @@ const TABLE: [Row; 19] = [
         "the caller lacks a scope that the route asks for",
     ),
     Row(Denial::RateLimited, "rate_limited", Public::RateLimited, "a limit has no token left"),
+    Row(
+        Denial::KeysUnavailable,
+        "keys_unavailable",
+        Public::Unavailable,
+        "the issuer's keys are not there, or too old",
+    ),
     Row(
         Denial::PolicyUnavailable,
         "policy_unavailable",

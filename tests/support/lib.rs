@@ -25,3 +25,4 @@ pub mod presented;
 pub mod template;
 pub mod trap;
 pub mod upstream;
+pub mod vectors;

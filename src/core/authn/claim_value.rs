@@ -1,0 +1,217 @@
+//! Claims that a policy names: where they stand in a token, what they hold, what is asked of them.
+
+use crate::config::Node;
+
+/// Most entries that are read of a claim that is a list. RFC 7519 sets no bound, a token's size does.
+const MAX_ENTRIES: usize = 1_024;
+
+/// A claim's place: the names of members from the outermost object in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ClaimPath(pub(crate) Box<[Box<str>]>);
+
+impl ClaimPath {
+    /// A place written with dots: `resource_access.orders.client`. `None` for an empty name.
+    pub(crate) fn dotted(text: &str) -> Option<Self> {
+        let names: Box<[Box<str>]> = text.split('.').map(Box::from).collect();
+        names.iter().all(|name| !name.is_empty()).then_some(Self(names))
+    }
+
+    /// What stands there. A path through something that is not an object leads nowhere.
+    pub(crate) fn find<'n, 't>(&self, claims: &'n Node<'t>) -> Option<&'n Node<'t>> {
+        self.0.iter().try_fold(claims, |node, name| node.member(name))
+    }
+}
+
+/// A claim's value, as far as a condition can be about it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ClaimValue {
+    Text(Box<str>),
+    Number(f64),
+    Bool(bool),
+    /// A list: its entries that are none of these are left out, for nothing can be equal to them.
+    List(Box<[Scalar]>),
+}
+
+/// A value that is not made of others.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Scalar {
+    Text(Box<str>),
+    Number(f64),
+    Bool(bool),
+}
+
+impl Scalar {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        match node {
+            Node::Text(text) => Some(Self::Text(text.as_ref().into())),
+            Node::Number(number) => Some(Self::Number(*number)),
+            Node::Bool(flag) => Some(Self::Bool(*flag)),
+            Node::Null | Node::List(_) | Node::Map(_) => None,
+        }
+    }
+}
+
+impl ClaimValue {
+    /// `None` for `null`, objects and lists of more than 1024 entries: no condition holds for them.
+    pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
+        if let Node::List(items) = node {
+            let fits = items.len() <= MAX_ENTRIES;
+            return fits.then(|| Self::List(items.iter().filter_map(Scalar::read).collect()));
+        }
+        Some(match Scalar::read(node)? {
+            Scalar::Text(text) => Self::Text(text),
+            Scalar::Number(number) => Self::Number(number),
+            Scalar::Bool(flag) => Self::Bool(flag),
+        })
+    }
+
+    /// The text, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    fn is(&self, scalar: &Scalar) -> bool {
+        match (self, scalar) {
+            (Self::Text(one), Scalar::Text(other)) => one == other,
+            (Self::Number(one), Scalar::Number(other)) => one.to_bits() == other.to_bits(),
+            (Self::Bool(one), Scalar::Bool(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// What a route asks of a claim.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Condition {
+    /// It is this, of this type.
+    Equals(Scalar),
+    /// It is one of these.
+    OneOf(Box<[Scalar]>),
+    /// It is a list that has this.
+    Contains(Scalar),
+}
+
+impl Condition {
+    /// Whether it holds. A claim that is not there satisfies nothing.
+    pub(crate) fn holds(&self, value: Option<&ClaimValue>) -> bool {
+        let Some(value) = value else { return false };
+        match (self, value) {
+            (Self::Equals(scalar), value) => value.is(scalar),
+            (Self::OneOf(scalars), value) => scalars.iter().any(|scalar| value.is(scalar)),
+            (Self::Contains(scalar), ClaimValue::List(entries)) => entries.contains(scalar),
+            (Self::Contains(_), _) => false,
+        }
+    }
+}
+
+/// The longest value of a header that a claim is written to, in bytes before encoding.
+pub(crate) const MAX_HEADER: usize = 1_024;
+
+/// A claim as a header's value: visible ASCII as it is, everything else, `%` and `,` among it, as
+/// percent-escaped UTF-8. Entries of a list stand with commas between them. Nothing that a token holds
+/// can end the line, begin another entry, or be read as another value.
+///
+/// `None` for a value that is too long; it is left out, never cut.
+pub(crate) fn header_value(value: &ClaimValue) -> Option<String> {
+    let mut out = String::new();
+    match value {
+        ClaimValue::Text(text) => escape(&mut out, text),
+        ClaimValue::Number(number) => escape(&mut out, &number.to_string()),
+        ClaimValue::Bool(flag) => escape(&mut out, &flag.to_string()),
+        ClaimValue::List(entries) => {
+            for (position, entry) in entries.iter().enumerate() {
+                if position > 0 {
+                    out.push(',');
+                }
+                match entry {
+                    Scalar::Text(text) => escape(&mut out, text),
+                    Scalar::Number(number) => escape(&mut out, &number.to_string()),
+                    Scalar::Bool(flag) => escape(&mut out, &flag.to_string()),
+                }
+            }
+        }
+    }
+    (out.len() <= MAX_HEADER).then_some(out)
+}
+
+fn escape(out: &mut String, text: &str) {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b',') {
+            out.push(char::from(byte));
+        } else {
+            let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
+            out.extend(['%', digit(byte >> 4), digit(byte & 0x0f)]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn value(json: &str) -> Option<ClaimValue> {
+        let node = Node::from_json(json.as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
+        ClaimValue::read(&node)
+    }
+
+    fn scalar(json: &str) -> Scalar {
+        let node = Node::from_json(json.as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
+        Scalar::read(&node).unwrap_or_else(|| panic!("{json}"))
+    }
+
+    #[test]
+    fn a_path_leads_through_objects_only() {
+        let claims = r#"{"a":{"b":{"c":"x"}},"a.b":1,"l":[{"c":1}]}"#;
+        let claims = Node::from_json(claims.as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
+        let at = |text: &str| ClaimPath::dotted(text).and_then(|path| path.find(&claims)).is_some();
+        assert!(at("a") && at("a.b") && at("a.b.c"));
+        assert!(!at("a.b.c.d") && !at("l.c") && !at("l.0") && !at("b") && !at("A"));
+        assert!(["", ".", "a.", ".a", "a..b"].iter().all(|text| ClaimPath::dotted(text).is_none()));
+    }
+
+    #[test]
+    fn conditions_compare_type_and_value() {
+        let holds = |condition: &Condition, json: &str| condition.holds(value(json).as_ref());
+        let equals = Condition::Equals(scalar("\"gold\""));
+        assert!(holds(&equals, "\"gold\""));
+        for json in ["\"GOLD\"", "\"gold \"", "[\"gold\"]", "{\"gold\":1}", "null", "1", "true"] {
+            assert!(!holds(&equals, json), "{json}");
+        }
+        assert!(!equals.holds(None));
+        let yes = Condition::Equals(scalar("true"));
+        assert!(holds(&yes, "true") && !holds(&yes, "\"true\"") && !holds(&yes, "1"));
+        let one = Condition::OneOf([scalar("1"), scalar("\"a\"")].into());
+        assert!(holds(&one, "1") && holds(&one, "1.0") && holds(&one, "\"a\""));
+        assert!(!holds(&one, "\"1\"") && !holds(&one, "[1]"));
+        let contains = Condition::Contains(scalar("\"a\""));
+        assert!(holds(&contains, "[1,\"a\"]") && holds(&contains, "[null,{},\"a\"]"));
+        assert!(!holds(&contains, "\"a\"") && !holds(&contains, "[\"ab\"]"));
+        assert!(!holds(&contains, "[[\"a\"]]") && !holds(&contains, "{\"a\":\"a\"}"));
+        let many = format!("[{}\"a\"]", "1,".repeat(MAX_ENTRIES));
+        assert!(!holds(&contains, &many));
+    }
+
+    #[test]
+    fn a_header_holds_one_value() {
+        // J61
+        let written = |json: &str| value(json).and_then(|value| header_value(&value));
+        for (json, expected) in [
+            ("\"alpha-1\"", "alpha-1"),
+            ("\"a\\r\\nx-auth-scopes: admin\"", "a%0D%0Ax-auth-scopes:%20admin"),
+            ("\"\u{e9}\"", "%C3%A9"),
+            ("\"a,b\"", "a%2Cb"),
+            ("\"50%\"", "50%25"),
+            ("\"\\u0000\\u007f\"", "%00%7F"),
+            ("[\"a,b\",1,true]", "a%2Cb,1,true"),
+            ("\"\"", ""),
+        ] {
+            assert_eq!(written(json).as_deref(), Some(expected), "{json}");
+        }
+        assert_eq!(written(&format!("\"{}\"", "a".repeat(10_240))), None);
+        assert_eq!(written("{}"), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! The registered claims (RFC 7519 section 4.1): read strictly, then held against an issuer's rules.
+
+use super::fault::Fault;
+use super::issuer::{Cutoff, Issuer};
+use super::jws::subtype;
+use crate::config::Node;
+use crate::reason::Denial;
+use crate::time::{SECOND, Timestamp};
+
+/// The last second of the year 9999: no date beyond it is meant.
+const LAST: u64 = 253_402_300_799;
+
+/// Registered claims of the right types, and nothing said yet about their values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registered<'c> {
+    claims: &'c Node<'c>,
+    pub(crate) issuer: &'c str,
+    pub(crate) token_id: Option<&'c str>,
+    expires: u64,
+    not_before: Option<u64>,
+    issued_at: Option<u64>,
+}
+
+impl<'c> Registered<'c> {
+    /// A claim of another type than its own refuses the token: wrong type is never absent.
+    pub(crate) fn read(claims: &'c Node<'c>) -> Result<Self, Fault> {
+        if !matches!(claims, Node::Map(_)) {
+            return Err(Fault::malformed("the payload is not an object"));
+        }
+        text(claims, "sub", "`sub` is not a text")?;
+        check_audience_type(claims)?;
+        let expires = date(claims, "exp", "`exp` is not a date")?;
+        let issuer = text(claims, "iss", "`iss` is not a text")?;
+        Ok(Self {
+            claims,
+            issuer: issuer.ok_or(Fault::new(Denial::TokenIssuer, "no `iss`"))?,
+            token_id: text(claims, "jti", "`jti` is not a text")?,
+            expires: expires.ok_or(Fault::malformed("no `exp`"))?,
+            not_before: date(claims, "nbf", "`nbf` is not a date")?,
+            issued_at: date(claims, "iat", "`iat` is not a date")?,
+        })
+    }
+
+    /// The first instant at which the token is refused.
+    pub(crate) fn end(&self, rules: &Issuer) -> Timestamp {
+        instant(self.expires.saturating_add(rules.leeway))
+    }
+
+    /// Audience and dates.
+    pub(crate) fn check(&self, rules: &Issuer, now: Timestamp) -> Result<(), Fault> {
+        if !self.is_for(&rules.audiences) {
+            return Err(Fault::new(Denial::TokenAudience, "no configured audience is in `aud`"));
+        }
+        if self.end(rules) <= now {
+            return Err(Fault::new(Denial::TokenExpired, "`exp` has passed"));
+        }
+        // Compared with the leeway added on our side: neither sum can overflow.
+        let latest = now.saturating_add(rules.leeway.saturating_mul(SECOND));
+        let is_ahead = |date: Option<u64>| date.is_some_and(|date| instant(date) > latest);
+        if is_ahead(self.not_before) {
+            return Err(Fault::new(Denial::TokenNotYetValid, "`nbf` is still to come"));
+        }
+        if is_ahead(self.issued_at) {
+            return Err(Fault::new(Denial::TokenNotYetValid, "`iat` is still to come"));
+        }
+        let Some(longest) = rules.max_lifetime else { return Ok(()) };
+        let lifetime = |why| Fault::new(Denial::TokenLifetime, why);
+        let issued_at = self.issued_at.ok_or(lifetime("no `iat`, so its life has no length"))?;
+        if self.expires.saturating_sub(issued_at) > longest {
+            return Err(lifetime("more time lies between `iat` and `exp` than the policy allows"));
+        }
+        Ok(())
+    }
+
+    fn is_for(&self, audiences: &[Box<str>]) -> bool {
+        let is_ours = |text: Option<&str>| {
+            text.is_some_and(|text| audiences.iter().any(|audience| **audience == *text))
+        };
+        match self.claims.member("aud") {
+            Some(Node::List(entries)) => entries.iter().any(|entry| is_ours(entry.as_text())),
+            Some(value) => is_ours(value.as_text()),
+            None => false,
+        }
+    }
+
+    /// Whether the policy revokes this token, signed by the key of this id.
+    pub(crate) fn is_revoked(&self, rules: &Issuer, key_id: Option<&str>) -> bool {
+        let revoked = &rules.revoked;
+        let is_cut = |cutoff: &Cutoff| match cutoff {
+            Cutoff::Always => true,
+            Cutoff::IssuedBefore(date) => self.issued_at.is_none_or(|issued| issued < *date),
+        };
+        revoked.all.as_ref().is_some_and(is_cut)
+            || key_id.is_some_and(|id| revoked.key_ids.contains(id))
+            || self.token_id.is_some_and(|id| revoked.token_ids.contains(id))
+            || revoked.by_claim.iter().any(|(path, values)| {
+                let value = path.find(self.claims).and_then(Node::as_text);
+                value.and_then(|value| values.get(value)).is_some_and(is_cut)
+            })
+    }
+}
+
+/// Whether a token may be of this type (RFC 8725 section 3.11). Types are media types and compared
+/// without case.
+pub(crate) fn check_type(kind: Option<&str>, rules: &Issuer) -> Result<(), Fault> {
+    let is = |one: &str, other: &str| subtype(one).eq_ignore_ascii_case(subtype(other));
+    let good = match kind {
+        None => rules.types.is_empty(),
+        Some(kind) if rules.types.is_empty() => is(kind, "JWT") || is(kind, "at+jwt"),
+        Some(kind) => rules.types.iter().any(|other| is(kind, other)),
+    };
+    if good {
+        Ok(())
+    } else {
+        Err(Fault::new(Denial::TokenType, "`typ` is none that the issuer's tokens may have"))
+    }
+}
+
+fn text<'c>(claims: &'c Node<'_>, name: &str, why: &'static str) -> Result<Option<&'c str>, Fault> {
+    claims.member(name).map(|value| value.as_text().ok_or(Fault::malformed(why))).transpose()
+}
+
+/// A `NumericDate` in whole seconds, rounded down; from the epoch to the year 9999.
+fn date(claims: &Node<'_>, name: &str, why: &'static str) -> Result<Option<u64>, Fault> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "the range is checked before, and is exact in a double"
+    )]
+    let read = |value: &Node<'_>| match value {
+        Node::Number(number) if (0.0..=LAST as f64).contains(number) => Ok(number.floor() as u64),
+        _ => Err(Fault::malformed(why)),
+    };
+    claims.member(name).map(read).transpose()
+}
+
+/// A text or a list of texts (RFC 7519 section 4.1.3).
+fn check_audience_type(claims: &Node<'_>) -> Result<(), Fault> {
+    let good = match claims.member("aud") {
+        None | Some(Node::Text(_)) => true,
+        Some(Node::List(entries)) => entries.iter().all(|entry| entry.as_text().is_some()),
+        Some(_) => false,
+    };
+    if good { Ok(()) } else { Err(Fault::malformed("`aud` is not a text or a list of texts")) }
+}
+
+fn instant(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_nanos(seconds.saturating_mul(SECOND))
+}
