@@ -9,6 +9,7 @@
 mod around;
 mod check;
 mod explain;
+mod jwks;
 mod key;
 mod schema;
 mod support;
