@@ -15,8 +15,9 @@ mod key;
 mod output;
 mod read;
 mod schema;
+mod token;
 
-/// Checks policies, explains decisions, makes API keys.
+/// Checks policies and key sets, explains decisions, makes API keys, looks at tokens.
 #[derive(Parser)]
 #[command(
     name = "portcullis",
@@ -43,6 +44,8 @@ enum Command {
     Key(key::Key),
     /// Print the JSON Schema of the policy language.
     Schema(schema::Schema),
+    /// Look at tokens; make tokens and keys for tests.
+    Token(token::Token),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Jwks(arguments) => jwks::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
     }
     .into()
 }

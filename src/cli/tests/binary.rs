@@ -11,6 +11,7 @@ mod check;
 mod explain;
 mod jwks;
 mod key;
+mod mint;
 mod schema;
 mod support;
 mod traps;
