@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::exit::Exit;
 
+mod inspect;
 mod keys;
 mod mint;
 
@@ -15,6 +16,8 @@ pub(crate) struct Token {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show what a token says, and tell what of it was checked: exit code 4 when a check fails.
+    Inspect(inspect::Inspect),
     /// Make a token for tests, signed with a private JWK.
     Mint(Box<mint::Mint>),
     /// Make keys for tests, and their public halves.
@@ -23,6 +26,7 @@ enum Command {
 
 pub(crate) fn run(arguments: &Token) -> Exit {
     match &arguments.command {
+        Command::Inspect(inspect) => inspect::run(inspect),
         Command::Mint(mint) => mint::run(mint),
         Command::Key(keys) => keys::run(keys),
     }

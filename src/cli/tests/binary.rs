@@ -9,6 +9,7 @@
 mod around;
 mod check;
 mod explain;
+mod inspect;
 mod jwks;
 mod key;
 mod mint;
