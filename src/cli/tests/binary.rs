@@ -15,5 +15,6 @@ mod key;
 mod mint;
 mod schema;
 mod support;
+mod tokens_around;
 mod traps;
 mod validate;
