@@ -10,6 +10,7 @@ mod around;
 mod check;
 mod explain;
 mod inspect;
+mod inspect_policy;
 mod jwks;
 mod key;
 mod mint;
