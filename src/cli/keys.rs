@@ -5,7 +5,7 @@ use std::rc::Rc;
 use portcullis_core::{KeyOrigin, KeySet, Policy, PureVerifier, Timestamp, Tokens};
 
 use crate::exit::Exit;
-use crate::output::plain;
+use crate::output::{file_name, plain};
 use crate::read;
 
 /// An issuer's name, and the file of its key set.
@@ -53,10 +53,10 @@ pub(crate) fn open(
     file: &str,
     algorithms: &[portcullis_core::Algorithm],
 ) -> Result<KeySet, (Exit, String)> {
-    let name = plain(file);
-    let text = read::read(file).map_err(|why| (Exit::Unreadable, format!("`{name}` {why}")))?;
+    let name = file_name(file);
+    let text = read::read(file).map_err(|why| (Exit::Unreadable, format!("{name} {why}")))?;
     KeySet::read(text.as_bytes(), algorithms).map_err(|fault| {
-        let why = format!("`{name}`: {}: see `portcullis jwks check`", fault.meaning());
+        let why = format!("{name}: {}: see `portcullis jwks check`", fault.meaning());
         (Exit::PolicyErrors, why)
     })
 }

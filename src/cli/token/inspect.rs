@@ -12,7 +12,7 @@ use crate::choose::choose;
 use crate::clock::{now, time};
 use crate::exit::Exit;
 use crate::keys::{self, KeysOf};
-use crate::output::{complain, plain};
+use crate::output::{complain, file_name};
 use crate::read;
 
 mod checks;
@@ -153,7 +153,7 @@ fn token(place: &str) -> Result<String, (Exit, String)> {
         complain("note: a token on the command line shows in process lists and shell histories");
         place.to_owned()
     } else {
-        let why = |why| (Exit::Unreadable, format!("`{}` {why}", plain(place)));
+        let why = |why| (Exit::Unreadable, format!("{} {why}", file_name(place)));
         read::read(place).map_err(why)?
     };
     let text = text.trim();
@@ -187,9 +187,8 @@ fn against(
     if inspect.secret_env.is_empty() {
         return Ok(Against::Nothing);
     }
-    let secret = |name: &String| {
-        std::env::var(name)
-            .map_err(|_| (Exit::Usage, format!("the variable `{}` is not set", plain(name))))
-    };
+    // The name is not repeated: it may be the secret itself, given in its place.
+    let unset = |_| (Exit::Usage, "a variable that `--secret-env` names is not set".to_owned());
+    let secret = |name: &String| std::env::var(name).map_err(unset);
     Ok(Against::Secrets(inspect.secret_env.iter().map(secret).collect::<Result<_, _>>()?))
 }
