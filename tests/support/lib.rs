@@ -22,6 +22,7 @@ pub mod in_wasm;
 pub mod native;
 pub mod policy;
 pub mod presented;
+pub mod probe;
 pub mod template;
 pub mod tokens;
 pub mod trap;
