@@ -24,5 +24,5 @@ fn run(case: &Case, as_text: bool) -> Result<(), String> {
     let bytes = if as_text { policy.to_string().into_bytes() } else { as_struct(&policy) };
     let mut gateway = InWasm::new(&bytes, case.listener.clone(), FIXED_NOW)
         .map_err(|log| format!("the policy is refused: {log:?}"))?;
-    expect::run(&case.steps, FIXED_NOW, true, &mut gateway)
+    expect::run(case, FIXED_NOW, true, &mut gateway)
 }

@@ -20,10 +20,5 @@ fn run(case: &Case) -> Result<(), String> {
     let policy = compiled
         .policy
         .ok_or_else(|| format!("the policy is refused: {:?}", compiled.diagnostics))?;
-    expect::run(
-        &case.steps,
-        FIXED_NOW,
-        true,
-        &mut Native::new(policy, case.listener.clone(), FIXED_NOW),
-    )
+    expect::run(case, FIXED_NOW, true, &mut Native::new(policy, case.listener.clone(), FIXED_NOW))
 }

@@ -6,6 +6,7 @@ use crate::expect::{Gateway, Seen, joined};
 use crate::fake_host::{self, Answer, Outcome, Process, Vm};
 use crate::native::{arrived, local_reply};
 use crate::presented::presented;
+use crate::token::keys;
 use portcullis_core::Timestamp;
 use std::cell::RefCell;
 
@@ -28,6 +29,7 @@ impl InWasm {
         let configured = VM.with_borrow_mut(|vm| {
             let (vm, process) = vm.get_or_insert_with(|| {
                 let process = Process::at(now.unix_nanos());
+                process.set_environment(keys::environment());
                 (Vm::new(&process), process)
             });
             process.set_now(now.unix_nanos());

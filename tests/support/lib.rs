@@ -23,6 +23,7 @@ pub mod native;
 pub mod policy;
 pub mod presented;
 pub mod template;
+pub mod token;
 pub mod trap;
 pub mod upstream;
 pub mod vectors;

@@ -1,8 +1,9 @@
-//! Templates of the case files: times relative to now, API keys by name, and bytes that YAML cannot hold.
+//! Templates of the case files: times relative to now, keys by name, and bytes that YAML cannot hold.
 //!
 //! A case names `{{now-1h}}` or `{{key:alpha}}`, so that the same file runs with a fixed clock and with
 //! the real one, and no key text is written down anywhere.
 
+use crate::token::keys;
 use portcullis_core::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -54,6 +55,9 @@ fn expand(inner: &str, now: Timestamp) -> String {
     if let Some(offset) = inner.strip_prefix("now") {
         return shifted(now, offset).to_string();
     }
+    if let Some(offset) = inner.strip_prefix("unix") {
+        return (shifted(now, offset).unix_nanos() / SECOND).to_string();
+    }
     let (verb, argument) =
         inner.split_once(':').unwrap_or_else(|| panic!("unknown template `{inner}`"));
     match verb {
@@ -67,6 +71,9 @@ fn expand(inner: &str, now: Timestamp) -> String {
             key
         }
         "swapcase" => api_key(argument).chars().map(swap_case).collect(),
+        "jwk" => keys::jwk(argument),
+        "jwks" => keys::jwks(argument),
+        "private" => keys::private(argument),
         "repeat" => {
             let (times, what) = argument.split_once(':').expect("repeat:TIMES:TEXT");
             what.repeat(times.parse().expect("a number of times"))
