@@ -51,7 +51,7 @@ pub fn lines(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
         lines.push((b"x-api-key".to_vec(), template::api_key(name).into_bytes()));
     }
     if let Some(token) = &request.token {
-        lines.push((b"authorization".to_vec(), format!("Bearer {token}").into_bytes()));
+        lines.push((b"authorization".to_vec(), template::bytes(&format!("Bearer {token}"))));
     }
     lines.extend(
         (0..request.many_headers).map(|n| (format!("x-many-{n}").into_bytes(), b"v".to_vec())),

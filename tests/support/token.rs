@@ -35,6 +35,8 @@ struct Recipe {
     more_claims: String,
     /// What becomes of the signature.
     signature: Option<Value>,
+    /// A member of padding makes the token this long.
+    size: Option<usize>,
     /// How the three parts are put together.
     spelled: String,
 }
@@ -51,6 +53,7 @@ impl Default for Recipe {
             without_claims: Vec::new(),
             more_claims: String::new(),
             signature: None,
+            size: None,
             spelled: "{h}.{p}.{s}".to_owned(),
         }
     }
@@ -60,7 +63,9 @@ impl Default for Recipe {
 pub fn mint(recipe: &Value, named: &Named, now: Timestamp) -> String {
     /// Signing is slow and a recipe is asked for by every runner's trials.
     static MINTED: Mutex<Option<HashMap<(Timestamp, String), String>>> = Mutex::new(None);
-    let recipe = template::fill_value(resolve(recipe, named), now);
+    let mut recipe = resolve(recipe, named);
+    expand(&mut recipe, named, now);
+    let recipe = template::fill_value(recipe, now);
     let id = (now, recipe.to_string());
     let minted = || MINTED.lock().expect("no thread panics with the lock");
     if let Some(text) = minted().get_or_insert_default().get(&id) {
@@ -113,6 +118,15 @@ fn resolve(recipe: &Value, named: &Named) -> Value {
     }
 }
 
+/// The claims of `T`.
+pub fn claims(now: Timestamp) -> Value {
+    let seconds = now.unix_nanos() / 1_000_000_000;
+    json!({
+        "iss": "https://issuer.example", "aud": "orders-api", "sub": "alice",
+        "exp": seconds + 300, "iat": seconds, "scope": "orders:read",
+    })
+}
+
 fn make(recipe: Value, named: &Named, now: Timestamp) -> String {
     let shown = recipe.to_string();
     let recipe: Recipe =
@@ -121,14 +135,13 @@ fn make(recipe: Value, named: &Named, now: Timestamp) -> String {
     let algorithm = recipe.alg.as_deref().unwrap_or(key.algorithm().name());
     let key = Algorithm::parse(algorithm).and_then(|it| key.with_algorithm(it));
     let key = key.unwrap_or_else(|| panic!("`{}` cannot sign {algorithm}", recipe.key));
-    let seconds = now.unix_nanos() / 1_000_000_000;
     let header = json!({"alg": algorithm, "typ": "JWT", "kid": recipe.key});
-    let claims = json!({
-        "iss": "https://issuer.example", "aud": "orders-api", "sub": "alice",
-        "exp": seconds + 300, "iat": seconds, "scope": "orders:read",
-    });
     let header = document(header, &recipe.header, &recipe.without_header, &recipe.more_header);
-    let claims = document(claims, &recipe.claims, &recipe.without_claims, &recipe.more_claims);
+    let claims = document(claims(now), &recipe.claims, &recipe.without_claims, &recipe.more_claims);
+    let (header, claims) = match recipe.size {
+        Some(size) => padded(header, claims, size - keys::base64url(&key.signature(b"")).len() - 2),
+        None => (header, claims),
+    };
     let signed = format!("{}.{}", keys::base64url(&header), keys::base64url(&claims));
     let signature = match &recipe.signature {
         Some(Value::String(text)) => text.clone(),
@@ -160,4 +173,20 @@ fn document(mut base: Value, changes: &Value, without: &[String], more: &str) ->
         })
         .collect();
     format!("{{{}{more}}}", members.join(",")).into_bytes()
+}
+
+/// Header and claims with a member more, so that both in base64url are of this size together.
+fn padded(header: Vec<u8>, claims: Vec<u8>, size: usize) -> (Vec<u8>, Vec<u8>) {
+    let pad = |document: &[u8], length: usize| {
+        let (_, open) = document.split_last().expect("a closing brace");
+        [open, b",\"pad\":\"", "a".repeat(length).as_bytes(), b"\"}"].concat()
+    };
+    let encoded = |length: usize| (length * 4).div_ceil(3);
+    let fixed = |document: &[u8]| document.len() + r#","pad":"""#.len();
+    let all = (0..4).flat_map(|short| (0..size).map(move |long| (short, long)));
+    let fits = |(short, long): &(usize, usize)| {
+        encoded(fixed(&header) + short) + encoded(fixed(&claims) + long) == size
+    };
+    let (short, long) = all.into_iter().find(fits).expect("a padding of this size");
+    (pad(&header, short), pad(&claims, long))
 }

@@ -95,7 +95,7 @@ pub(super) fn spell(form: &str, token: &str) -> String {
         rest = after;
     }
     text.push_str(rest);
-    crate::template::bytes(&text).iter().map(|byte| char::from(*byte)).collect()
+    text
 }
 
 fn spelled(part: &str, how: &str) -> String {
