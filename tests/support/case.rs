@@ -51,6 +51,8 @@ struct WrittenStep {
     #[serde(default)]
     at: Option<String>,
     #[serde(default)]
+    reload: Option<Value>,
+    #[serde(default)]
     times: Option<u32>,
     #[serde(default)]
     request: Option<Value>,
@@ -104,6 +106,8 @@ pub struct Step {
     /// Offset from the start of the case, in nanoseconds.
     pub at: u64,
     pub times: u32,
+    /// The policy that takes the place of the one before, first of all.
+    pub reload: Option<Value>,
     request: Value,
     pub expect: Expect,
 }
@@ -254,7 +258,10 @@ fn stem(path: &Path) -> String {
 fn yaml(path: &Path) -> Value {
     let text =
         std::fs::read_to_string(path).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
-    serde_saphyr::from_str(&text).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()))
+    // The files are ours: however often they repeat what they expect, they may.
+    let options = serde_saphyr::options! { budget: None };
+    serde_saphyr::from_str_with_options(&text, options)
+        .unwrap_or_else(|fault| panic!("{}: {fault}", path.display()))
 }
 
 /// Every case of every file, in order.
@@ -281,8 +288,13 @@ fn cases_of(file: &str, value: Value) -> Vec<Case> {
             let mut common = defaults.clone();
             merge(&mut common, case.request.unwrap_or(Value::Null));
             let steps = match case.expect {
-                Some(expect) => vec![Step { at: 0, times: 1, request: common, expect }],
-                None => case.steps.into_iter().map(|step| step.merged(&common)).collect(),
+                Some(expect) => {
+                    vec![Step { at: 0, times: 1, reload: None, request: common, expect }]
+                }
+                None => {
+                    let mut newest = policy.clone();
+                    case.steps.into_iter().map(|step| step.merged(&common, &mut newest)).collect()
+                }
             };
             assert!(!steps.is_empty(), "{file}: `{}` expects nothing", case.name);
             Case {
@@ -300,12 +312,18 @@ fn cases_of(file: &str, value: Value) -> Vec<Case> {
 }
 
 impl WrittenStep {
-    fn merged(self, common: &Value) -> Step {
+    /// The step with what all have in common, and the newest policy with what the step changes of it.
+    fn merged(self, common: &Value, newest: &mut Value) -> Step {
         let mut request = common.clone();
         merge(&mut request, self.request.unwrap_or(Value::Null));
+        let reload = self.reload.map(|overlay| {
+            merge(newest, overlay);
+            newest.clone()
+        });
         Step {
             at: self.at.map_or(0, |at| template::nanos(&at)),
             times: self.times.unwrap_or(1),
+            reload,
             request,
             expect: self.expect,
         }

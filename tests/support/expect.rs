@@ -35,6 +35,11 @@ pub trait Gateway {
         None
     }
 
+    /// Puts another policy in force, as an operator does.
+    fn reload(&mut self, _policy: &Value) -> Result<(), String> {
+        Err("this gateway cannot reload".to_owned())
+    }
+
     fn send(&mut self, request: &Request, at: u64) -> Result<Seen, String>;
 }
 
@@ -48,6 +53,9 @@ pub fn run(
     let began = gateway.began().unwrap_or(now);
     let mut first = None;
     for (number, step) in case.steps.iter().enumerate() {
+        if let Some(policy) = &step.reload {
+            gateway.reload(&template::fill_value(policy.clone(), now))?;
+        }
         let request = step.request(began);
         for time in 0..step.times {
             let seen = gateway.send(&request, step.at)?;
