@@ -2,7 +2,6 @@
 //! as it does.
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use portcullis_core::config::Diagnostic;
@@ -10,9 +9,9 @@ use portcullis_core::{
     MemoryStore, Outcome, Policy, PureVerifier, Request, Stage, Timestamp, Tokens,
 };
 
+use crate::clock::{now, time};
 use crate::exit::Exit;
 use crate::find::find;
-use crate::key::time;
 use crate::output::complain;
 use crate::read::{Fault, Source};
 
@@ -195,9 +194,4 @@ fn with_port(peer: String) -> String {
         Ok(IpAddr::V6(address)) => format!("[{address}]:50000"),
         Err(_) => peer,
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

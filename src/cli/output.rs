@@ -27,3 +27,8 @@ pub(crate) fn complain(line: &str) {
 pub(crate) fn plural(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
+
+/// A text from elsewhere on one line, without characters that would move the cursor or hide others.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().flat_map(char::escape_debug).collect()
+}

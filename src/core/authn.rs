@@ -4,7 +4,7 @@ pub(crate) mod algorithm;
 pub(crate) mod api_key;
 pub(crate) mod base64url;
 pub(crate) mod claim_value;
-mod claims;
+pub(crate) mod claims;
 mod der;
 pub(crate) mod extract;
 pub(crate) mod fault;

@@ -41,6 +41,7 @@ mod time;
 pub use address::{Address, Cidr, CidrFault};
 pub use authn::algorithm::{Algorithm, Hash, KeyKind};
 pub use authn::api_key::{ApiKey, digest};
+pub use authn::claims::check_claims;
 pub use authn::extract::CredentialKind;
 pub use authn::fault::Fault;
 pub use authn::issuer::{Issuer, IssuerId, KeyOrigin, Remote};

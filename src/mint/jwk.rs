@@ -9,8 +9,14 @@ use serde_json::{Map, Value};
 use crate::Fault;
 use crate::private::Private;
 
-pub(crate) fn encode(bytes: &[u8]) -> String {
+/// Writes bytes as base64url without padding, as JOSE does.
+pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads base64url without padding; `None` where it is not.
+pub fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// Reads the key's own members. Public members that are there must be those of the private key.
@@ -112,5 +118,5 @@ fn members(all: &[(&str, String)]) -> Map<String, Value> {
 
 fn bytes(jwk: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, Fault> {
     let text = jwk.get(name).and_then(Value::as_str).ok_or(Fault::Member(name))?;
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| Fault::Member(name))
+    decode(text).ok_or(Fault::Member(name))
 }

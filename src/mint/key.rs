@@ -110,6 +110,13 @@ impl TestKey {
         jwk::public(&self.private).map(|jwk| self.named(jwk).into())
     }
 
+    /// The thumbprint of the public half (RFC 7638), which makes a fine id; `None` for HMAC.
+    pub fn thumbprint(&self) -> Option<String> {
+        // The members that are left without names are the required ones, sorted.
+        let jwk = Value::from(jwk::public(&self.private)?).to_string();
+        Some(jwk::encode(&Sha256::digest(jwk)))
+    }
+
     /// The secret of HMAC as the filter's environment has it; `None` for other keys.
     pub fn secret(&self) -> Option<String> {
         match &self.private {

@@ -22,6 +22,7 @@ mod private;
 #[cfg(test)]
 mod tests;
 
+pub use jwk::{decode, encode};
 pub use key::{TestKey, key_set};
 
 /// Why there is no key. Says nothing of what a private member holds.

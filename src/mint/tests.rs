@@ -75,11 +75,12 @@ fn keys_of_others_are_read() {
         "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}";
     let token = key.sign_raw(header, payload);
     assert!(token.ends_with(".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), "{token}");
-    // RFC 8037 appendix A.1 and A.4
+    // RFC 8037 appendix A.1, A.3 and A.4
     let ed25519 = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-    let token = TestKey::from_jwk(ed25519)
-        .expect("a key")
-        .sign_raw(r#"{"alg":"EdDSA"}"#, "Example of Ed25519 signing");
+    let key = TestKey::from_jwk(ed25519).expect("a key");
+    let thumbprint = key.thumbprint();
+    assert_eq!(thumbprint.as_deref(), Some("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"));
+    let token = key.sign_raw(r#"{"alg":"EdDSA"}"#, "Example of Ed25519 signing");
     assert!(token.ends_with(".hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"), "{token}");
     // RFC 6979 appendix A.2.5
     let p256 = r#"{"kty":"EC","crv":"P-256","d":"ya-p2EW6dRZrXCFXZ7HWk05Qw9s26JsSe4piKxIPZyE","x":"YP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Y","y":"eQP-EAi4vJmkGunpVii8ZPLxsgwtfp9Rd6PClNRGIpk"}"#;

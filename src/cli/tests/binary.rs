@@ -9,7 +9,10 @@
 mod around;
 mod check;
 mod explain;
+mod inspect;
+mod jwks;
 mod key;
+mod mint;
 mod schema;
 mod support;
 mod traps;

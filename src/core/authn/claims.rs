@@ -100,6 +100,17 @@ impl<'c> Registered<'c> {
     }
 }
 
+/// Whether a payload is one strict object whose registered claims are of the right types, with the two
+/// that every token needs. Nothing is said of their values.
+///
+/// # Errors
+/// `token_malformed`, or `token_issuer` where there is no `iss`.
+pub fn check_claims(payload: &[u8]) -> Result<(), Fault> {
+    let claims =
+        Node::from_json(payload).map_err(|_| Fault::malformed("the payload is not JSON"))?;
+    Registered::read(&claims).map(|_| ())
+}
+
 /// Whether a token may be of this type (RFC 8725 section 3.11). Types are media types and compared
 /// without case.
 pub(crate) fn check_type(kind: Option<&str>, rules: &Issuer) -> Result<(), Fault> {
