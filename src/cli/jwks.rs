@@ -7,7 +7,7 @@ use portcullis_core::{
 };
 
 use crate::exit::Exit;
-use crate::output::{complain, plain};
+use crate::output::{complain, file_name, plain};
 use crate::read::{self, Notation, Tree};
 
 mod doubts;
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Jwks) -> Exit {
     let text = match read::read(&check.file) {
         Ok(text) => text,
         Err(why) => {
-            complain(&format!("error: `{}` {why}", check.file));
+            complain(&format!("error: {} {why}", file_name(&check.file)));
             return Exit::Unreadable;
         }
     };

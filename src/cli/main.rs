@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod check;
+mod choose;
 mod clock;
 mod exit;
 mod explain;
 mod find;
 mod jwks;
 mod key;
+mod keys;
 mod output;
 mod read;
 mod schema;

@@ -32,3 +32,10 @@ pub(crate) fn plural(count: usize, one: &str, many: &str) -> String {
 pub(crate) fn plain(text: &str) -> String {
     text.chars().flat_map(char::escape_debug).collect()
 }
+
+/// The name of a file as messages repeat it. A key or a token that was given in its place is no less a
+/// secret: it is not repeated.
+pub(crate) fn file_name(name: &str) -> String {
+    let pasted = name.len() > 255 || name.starts_with("eyJ") || name.contains(['{', '"']);
+    if pasted { "the text in place of a file".to_owned() } else { format!("`{}`", plain(name)) }
+}

@@ -10,6 +10,7 @@ pub(crate) mod extract;
 pub(crate) mod fault;
 mod grants;
 pub(crate) mod issuer;
+pub(crate) mod judge;
 pub(crate) mod jwk;
 pub(crate) mod jwks;
 pub(crate) mod jws;

@@ -45,6 +45,7 @@ pub use authn::claims::check_claims;
 pub use authn::extract::CredentialKind;
 pub use authn::fault::Fault;
 pub use authn::issuer::{Issuer, IssuerId, KeyOrigin, Remote};
+pub use authn::judge::{Caller, Judged};
 pub use authn::jwk::{KeyFault, VerificationKey};
 pub use authn::jwks::{KeyFinding, KeySet, MAX_KEYS, MAX_SET, SetFault, Version};
 pub use authn::jws::Jws;

@@ -183,6 +183,13 @@ fn a_token_is_never_shown_whole() {
     assert_eq!(ran.code, 0, "{}", ran.out);
     assert!(ran.err.starts_with("note: a token on the command line shows in"), "{}", ran.err);
     assert!(!ran.err.contains(signature), "{}", ran.err);
+    // Pasted with a part too many it is the name of no file, and still not repeated.
+    let ran = run(&["token", "inspect", &format!("{token}.x")], "");
+    assert_eq!(ran.code, 3);
+    assert!(!ran.err.contains(signature), "{}", ran.err);
+    let ran = inspect(&token, &["--secret-env", "c2VjcmV0LWluLXBsYWNl"]);
+    assert_eq!(ran.code, 2);
+    assert!(!ran.err.contains("c2VjcmV0"), "{}", ran.err);
 }
 
 #[test]

@@ -80,7 +80,11 @@ fn private_members_are_never_shown() {
             }
         }
     }
-    let ran = check(&key(Algorithm::Es256, "k1").private_jwk().to_string(), &[]);
+    let text = key(Algorithm::Es256, "k1").private_jwk().to_string();
+    let pasted = run(&["jwks", "check", &text], "");
+    assert_eq!(pasted.code, 3);
+    assert!(!pasted.err.contains("\"d\""), "{}", pasted.err);
+    let ran = check(&text, &[]);
     assert!(ran.out.contains("error[set_malformed]"), "{}", ran.out);
     assert!(ran.out.contains("(help: this is one key; a set is an object"), "{}", ran.out);
 }

@@ -166,7 +166,13 @@ fn a_key_that_cannot_be_used_is_not_shown() {
         assert!(ran.err.starts_with("error: `-` holds no private JWK: "), "{}", ran.err);
         assert!(!ran.err.contains(secret), "{}", ran.err);
     }
-    assert_eq!(run(&["token", "mint", "--key", "/nowhere/key.json"], "").code, 3);
+    let pasted = run(&["token", "mint", "--key", &key], "");
+    assert_eq!(pasted.code, 3);
+    assert!(pasted.err.starts_with("error: the text in place of a file"), "{}", pasted.err);
+    assert!(!pasted.err.contains(secret), "{}", pasted.err);
+    let ran = run(&["token", "mint", "--key", "/nowhere/key.json"], "");
+    assert_eq!(ran.code, 3);
+    assert!(ran.err.starts_with("error: `/nowhere/key.json` cannot be read"), "{}", ran.err);
     assert_eq!(run(&["token", "mint"], "").code, 2);
 }
 

@@ -5,15 +5,18 @@
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use portcullis_core::{Algorithm, Jws, KeySet, SecretSet, SetFault, Timestamp};
+use portcullis_core::{Algorithm, Jws, KeySet, Policy, PureVerifier, Timestamp, Tokens};
 use serde_json::Value;
 
+use crate::choose::choose;
 use crate::clock::{now, time};
 use crate::exit::Exit;
-use crate::output::{complain, plain};
+use crate::keys::{self, KeysOf};
+use crate::output::{complain, file_name};
 use crate::read;
 
 mod checks;
+mod policy;
 mod print;
 
 use checks::{Check, Outcome};
@@ -31,12 +34,20 @@ pub(crate) struct Inspect {
     /// then shows in process lists and shell histories.
     #[arg(value_name = "FILE", default_value = "-")]
     token: String,
-    /// Verify the signature with this JSON Web Key Set.
+    /// Hold the token against a policy: a policy's file, or one of Envoy, Istio or Envoy Gateway that
+    /// holds some. Secrets are read from the environment, under the names that the policy has for them.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<String>,
+    /// Which policy, when the file holds several.
+    #[arg(long, value_name = "NAME", requires = "policy")]
+    gateway: Option<String>,
+    /// Verify the signature with this JSON Web Key Set; with `--policy`, it is that of the issuer which
+    /// the token names.
     #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
     jwks: Option<String>,
     /// Verify the signature with the secret in this variable of the environment (base64url); twice
     /// while one secret takes over from another.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "policy")]
     secret_env: Vec<String>,
     /// The time of the checks (RFC 3339); left out, now.
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -58,6 +69,8 @@ enum Format {
 struct Report {
     header: Part,
     claims: Part,
+    /// The gateway of the policy that it is held against.
+    gateway: Option<String>,
     at: Timestamp,
     checks: Vec<Check>,
 }
@@ -69,34 +82,52 @@ enum Part {
     Unreadable(&'static str),
 }
 
-/// What can say whether a signature is good.
-enum Keys {
-    None,
-    Public(KeySet),
+/// What a token is held against.
+enum Against {
+    Nothing,
+    Keys(KeySet),
     Secrets(Vec<String>),
+    Policy(Box<Policy>, Tokens<PureVerifier>),
 }
 
 pub(crate) fn run(inspect: &Inspect) -> Exit {
-    let (text, keys) = match token(&inspect.token).and_then(|text| Ok((text, keys(inspect)?))) {
-        Ok(read) => read,
+    let policy = inspect.policy.as_deref();
+    let policy = policy.map(|file| choose(file, inspect.gateway.as_deref())).transpose();
+    let policy = match policy {
+        Ok(policy) => policy,
+        Err(exit) => return exit,
+    };
+    let report = token(&inspect.token).and_then(|text| report(inspect, &text, policy));
+    let report = match report {
+        Ok(report) => report,
         Err((exit, why)) => {
             complain(&format!("error: {why}"));
             return exit;
         }
     };
-    let at = inspect.at.unwrap_or_else(now);
-    let mut parts = text.split('.').map(Part::read);
-    let absent = || Part::Unreadable("it is not there");
-    let header = parts.next().unwrap_or_else(absent);
-    let claims = parts.next().unwrap_or_else(absent);
-    let checks = checks::all(&Jws::parse(text.as_bytes(), MAX_TOKEN), &claims, &keys, at);
-    let failed = checks.iter().any(|check| check.outcome == Outcome::Failed);
-    let report = Report { header, claims, at, checks };
     match inspect.format {
         Format::Human => print::human(&report),
         Format::Json => print::json(&report),
     }
+    let failed = report.checks.iter().any(|check| check.outcome == Outcome::Failed);
     if failed { Exit::Refused } else { Exit::Success }
+}
+
+fn report(inspect: &Inspect, text: &str, policy: Option<Policy>) -> Result<Report, (Exit, String)> {
+    let at = inspect.at.unwrap_or_else(now);
+    let gateway = policy.as_ref().map(|policy| policy.gateway().to_owned());
+    let mut parts = text.split('.').map(Part::read);
+    let absent = || Part::Unreadable("it is not there");
+    let header = parts.next().unwrap_or_else(absent);
+    let claims = parts.next().unwrap_or_else(absent);
+    let jws = Jws::parse(text.as_bytes(), MAX_TOKEN);
+    let checks = match against(inspect, &claims, policy)? {
+        Against::Policy(policy, mut tokens) => {
+            policy::all(text, &jws, &claims, (&policy, &mut tokens), at)
+        }
+        keys => checks::all(&jws, &claims, &keys, at),
+    };
+    Ok(Report { header, claims, gateway, at, checks })
 }
 
 impl Part {
@@ -122,7 +153,7 @@ fn token(place: &str) -> Result<String, (Exit, String)> {
         complain("note: a token on the command line shows in process lists and shell histories");
         place.to_owned()
     } else {
-        let why = |why| (Exit::Unreadable, format!("`{}` {why}", plain(place)));
+        let why = |why| (Exit::Unreadable, format!("{} {why}", file_name(place)));
         read::read(place).map_err(why)?
     };
     let text = text.trim();
@@ -134,38 +165,30 @@ fn token(place: &str) -> Result<String, (Exit, String)> {
     Ok(text.to_owned())
 }
 
-fn keys(inspect: &Inspect) -> Result<Keys, (Exit, String)> {
+fn against(
+    inspect: &Inspect,
+    claims: &Part,
+    policy: Option<Policy>,
+) -> Result<Against, (Exit, String)> {
+    if let Some(policy) = policy {
+        let named = claims.member("iss").and_then(Value::as_str);
+        let issuer = policy.issuers().iter().find(|issuer| Some(issuer.url()) == named);
+        let files = inspect
+            .jwks
+            .iter()
+            .zip(issuer)
+            .map(|(file, issuer)| KeysOf { issuer: issuer.name().to_owned(), file: file.clone() });
+        let tokens = keys::gather(&policy, &files.collect::<Vec<_>>())?;
+        return Ok(Against::Policy(Box::new(policy), tokens));
+    }
     if let Some(file) = &inspect.jwks {
-        let text = read::read(file)
-            .map_err(|why| (Exit::Unreadable, format!("`{}` {why}", plain(file))))?;
-        let set = KeySet::read(text.as_bytes(), &Algorithm::ALL);
-        return set.map(Keys::Public).map_err(|fault| {
-            let why = match fault {
-                SetFault::NoUsableKey(_) => "has no key that can be used",
-                _ => "is no key set",
-            };
-            let file = plain(file);
-            (Exit::PolicyErrors, format!("`{file}` {why}: see `portcullis jwks check`"))
-        });
+        return keys::open(file, &Algorithm::ALL).map(Against::Keys);
     }
     if inspect.secret_env.is_empty() {
-        return Ok(Keys::None);
+        return Ok(Against::Nothing);
     }
-    let secret = |name: &String| {
-        std::env::var(name)
-            .map_err(|_| (Exit::Usage, format!("the variable `{}` is not set", plain(name))))
-    };
-    Ok(Keys::Secrets(inspect.secret_env.iter().map(secret).collect::<Result<_, _>>()?))
-}
-
-/// The secrets, for the algorithm that a token names.
-fn secrets(texts: &[String], algorithm: Algorithm) -> Result<SecretSet, &'static str> {
-    use portcullis_core::SecretFault;
-    SecretSet::read(algorithm, texts.iter().map(|text| Some(text.as_bytes()))).map_err(|fault| {
-        match fault {
-            SecretFault::Missing => "no secret is set",
-            SecretFault::NotBase64Url => "a secret is not base64url without padding",
-            SecretFault::Length => "a secret is too short for the token's `alg`, or too long",
-        }
-    })
+    // The name is not repeated: it may be the secret itself, given in its place.
+    let unset = |_| (Exit::Usage, "a variable that `--secret-env` names is not set".to_owned());
+    let secret = |name: &String| std::env::var(name).map_err(unset);
+    Ok(Against::Secrets(inspect.secret_env.iter().map(secret).collect::<Result<_, _>>()?))
 }

@@ -5,7 +5,7 @@ use portcullis_core::{Algorithm, KeyKind};
 use portcullis_mint::{TestKey, key_set};
 
 use crate::exit::Exit;
-use crate::output::{complain, plain, print_json, print_lines};
+use crate::output::{complain, file_name, print_json, print_lines};
 use crate::read;
 
 #[derive(Args)]
@@ -71,8 +71,8 @@ fn publish(public: &Public) -> Exit {
         match open(file) {
             Ok(key) if key.public_jwk().is_none() => {
                 complain(&format!(
-                    "error: `{}` is a secret, which has no public half",
-                    plain(file)
+                    "error: {} is a secret, which has no public half",
+                    file_name(file)
                 ));
                 return Exit::Usage;
             }
@@ -87,11 +87,11 @@ fn publish(public: &Public) -> Exit {
 /// Reads a private JWK; what is wrong with it is told, and nothing of it.
 pub(super) fn open(file: &str) -> Result<TestKey, Exit> {
     let text = read::read(file).map_err(|why| {
-        complain(&format!("error: `{}` {why}", plain(file)));
+        complain(&format!("error: {} {why}", file_name(file)));
         Exit::Unreadable
     })?;
     TestKey::from_jwk(&text).map_err(|fault| {
-        complain(&format!("error: `{}` holds no private JWK: {fault}", plain(file)));
+        complain(&format!("error: {} holds no private JWK: {fault}", file_name(file)));
         Exit::Usage
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis_core::{
-    Denial, Fault, Jws, KeyKind, PureVerifier, Timestamp, VerificationKey, check_claims,
+    Denial, Fault, Jws, KeyKind, PureVerifier, SecretSet, Timestamp, VerificationKey, check_claims,
 };
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::clock::span;
 use crate::jwks::kind;
 use crate::output::plain;
 
-use super::{Keys, Part, secrets};
+use super::{Against, Part};
 
 /// One check and how it ended.
 pub(super) struct Check {
@@ -40,15 +40,15 @@ impl Outcome {
 }
 
 impl Check {
-    fn passed(name: &'static str, said: impl Into<String>) -> Self {
+    pub(super) fn passed(name: &'static str, said: impl Into<String>) -> Self {
         Self { name, outcome: Outcome::Passed, code: None, said: said.into() }
     }
 
-    fn failed(name: &'static str, denial: Denial, said: impl Into<String>) -> Self {
+    pub(super) fn failed(name: &'static str, denial: Denial, said: impl Into<String>) -> Self {
         Self { name, outcome: Outcome::Failed, code: Some(denial.code()), said: said.into() }
     }
 
-    fn skipped(name: &'static str, said: impl Into<String>) -> Self {
+    pub(super) fn skipped(name: &'static str, said: impl Into<String>) -> Self {
         Self { name, outcome: Outcome::NotChecked, code: None, said: said.into() }
     }
 }
@@ -56,11 +56,11 @@ impl Check {
 /// The one check that makes all else in a token worth reading.
 pub(super) const SIGNATURE: &str = "signature";
 
-/// Every check, in the gateway's order as far as it goes.
+/// Every check that needs no policy, and those that need one.
 pub(super) fn all(
     jws: &Result<Jws<'_>, Fault>,
     claims: &Part,
-    keys: &Keys,
+    keys: &Against,
     now: Timestamp,
 ) -> Vec<Check> {
     let mut checks = vec![form(jws), registered(jws), dates(claims, now), signature(jws, keys)];
@@ -76,7 +76,7 @@ pub(super) fn all(
     checks
 }
 
-fn form(jws: &Result<Jws<'_>, Fault>) -> Check {
+pub(super) fn form(jws: &Result<Jws<'_>, Fault>) -> Check {
     let good = "one signed token in its one spelling, and nothing in its header is refused";
     match jws {
         Ok(_) => Check::passed("form", good),
@@ -84,7 +84,7 @@ fn form(jws: &Result<Jws<'_>, Fault>) -> Check {
     }
 }
 
-fn registered(jws: &Result<Jws<'_>, Fault>) -> Check {
+pub(super) fn registered(jws: &Result<Jws<'_>, Fault>) -> Check {
     let good = "one strict object; registered claims are of their types, `iss` and `exp` are there";
     match jws.as_ref().map(|jws| check_claims(&jws.payload)) {
         Ok(Ok(())) => Check::passed("claims", good),
@@ -113,28 +113,33 @@ fn dates(claims: &Part, now: Timestamp) -> Check {
     }
 }
 
-fn signature(jws: &Result<Jws<'_>, Fault>, keys: &Keys) -> Check {
+fn signature(jws: &Result<Jws<'_>, Fault>, keys: &Against) -> Check {
     let Ok(jws) = jws else { return Check::skipped(SIGNATURE, "the token has no form") };
     match keys {
-        Keys::None => Check::skipped(SIGNATURE, "no keys are given (`--jwks`, `--secret-env`)"),
-        Keys::Public(set) => match set.verify(jws, &mut PureVerifier) {
+        Against::Nothing | Against::Policy(..) => {
+            let why = "no keys are given (`--jwks`, `--secret-env`, `--policy`)";
+            Check::skipped(SIGNATURE, why)
+        }
+        Against::Keys(set) => match set.verify(jws, &mut PureVerifier) {
             Ok(key) => Check::passed(SIGNATURE, verified_by(key)),
             Err(fault) => Check::failed(SIGNATURE, fault.denial, fault.why),
         },
-        Keys::Secrets(_) if jws.algorithm.key_kind() != KeyKind::Secret => {
+        Against::Secrets(_) if jws.algorithm.key_kind() != KeyKind::Secret => {
             let said = "`alg` is none of a secret";
             Check::failed(SIGNATURE, Denial::TokenAlgorithm, said)
         }
-        Keys::Secrets(texts) => match secrets(texts, jws.algorithm) {
-            Err(why) => Check::failed(SIGNATURE, Denial::KeysUnavailable, why),
-            Ok(secrets) => match secrets.verify(jws) {
-                Ok(()) => Check::passed(
-                    SIGNATURE,
-                    format!("a secret's, by {}, which the token names", jws.algorithm.name()),
-                ),
-                Err(fault) => Check::failed(SIGNATURE, fault.denial, fault.why),
-            },
-        },
+        Against::Secrets(texts) => {
+            match SecretSet::read(jws.algorithm, texts.iter().map(|text| Some(text.as_bytes()))) {
+                Err(fault) => Check::failed(SIGNATURE, Denial::KeysUnavailable, fault.meaning()),
+                Ok(secrets) => match secrets.verify(jws) {
+                    Ok(()) => Check::passed(
+                        SIGNATURE,
+                        format!("a secret's, by {}, which the token names", jws.algorithm.name()),
+                    ),
+                    Err(fault) => Check::failed(SIGNATURE, fault.denial, fault.why),
+                },
+            }
+        }
     }
 }
 

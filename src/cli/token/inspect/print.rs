@@ -12,7 +12,7 @@ use super::{Part, Report};
 const DATES: [&str; 5] = ["exp", "nbf", "iat", "auth_time", "updated_at"];
 
 pub(super) fn human(report: &Report) {
-    let mut lines = vec![summary(&report.checks).to_owned(), String::new(), "header".to_owned()];
+    let mut lines = vec![summary(report), String::new(), "header".to_owned()];
     lines.extend(part(&report.header, report));
     lines.push("claims".to_owned());
     lines.extend(part(&report.claims, report));
@@ -35,7 +35,8 @@ pub(super) fn json(report: &Report) {
     });
     print_json(&json!({
         "signature_verified": signature(&report.checks) == Outcome::Passed,
-        "summary": summary(&report.checks),
+        "summary": summary(report),
+        "gateway": report.gateway,
         "at": report.at.to_string(),
         "header": value(&report.header),
         "claims": value(&report.claims),
@@ -45,15 +46,22 @@ pub(super) fn json(report: &Report) {
 }
 
 /// Whether to believe what the token says.
-fn summary(checks: &[Check]) -> &'static str {
-    let failed = checks.iter().any(|check| check.outcome == Outcome::Failed);
-    match signature(checks) {
-        Outcome::NotChecked => {
+fn summary(report: &Report) -> String {
+    let failed = report.checks.iter().any(|check| check.outcome == Outcome::Failed);
+    match (signature(&report.checks), &report.gateway) {
+        (Outcome::NotChecked, _) => {
             "NOT VERIFIED: nobody vouches for what follows; anybody can write such a token"
+                .to_owned()
         }
-        Outcome::Failed => "NOT VERIFIED: the keys do not vouch for what follows",
-        Outcome::Passed if failed => "signature verified, but a check failed",
-        Outcome::Passed => "signature verified; see below what was not checked",
+        (Outcome::Failed, _) => "NOT VERIFIED: the keys do not vouch for what follows".to_owned(),
+        (Outcome::Passed, None) if failed => "signature verified, but a check failed".to_owned(),
+        (Outcome::Passed, None) => "signature verified; see below what was not checked".to_owned(),
+        (Outcome::Passed, Some(gateway)) if failed => {
+            format!("signature verified, but the policy `{gateway}` refuses the token")
+        }
+        (Outcome::Passed, Some(gateway)) => {
+            format!("ACCEPTED by the policy `{gateway}`; a route may ask for more")
+        }
     }
 }
 
