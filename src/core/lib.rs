@@ -30,6 +30,7 @@ mod host;
 mod json;
 mod limit;
 mod network;
+mod node;
 mod path;
 mod policy;
 mod reason;

@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::issuer::{Cutoff, Issuer};
 use super::jws::subtype;
-use crate::config::Node;
+use crate::node::Node;
 use crate::reason::Denial;
 use crate::time::{SECOND, Timestamp};
 
@@ -106,8 +106,7 @@ impl<'c> Registered<'c> {
 /// # Errors
 /// `token_malformed`, or `token_issuer` where there is no `iss`.
 pub fn check_claims(payload: &[u8]) -> Result<(), Fault> {
-    let claims =
-        Node::from_json(payload).map_err(|_| Fault::malformed("the payload is not JSON"))?;
+    let claims = Node::parse(payload).map_err(|_| Fault::malformed("the payload is not JSON"))?;
     Registered::read(&claims).map(|_| ())
 }
 
