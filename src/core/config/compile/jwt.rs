@@ -20,7 +20,8 @@ pub(super) struct Jwt {
 pub(super) fn compile(document: &Node<'_>, report: &mut Report) -> Jwt {
     let section = document.member("jwt").unwrap_or(&Node::Null);
     let max_size = read::size(section, "max_size").unwrap_or(DEFAULT_SIZE);
-    let cache = read::size(section, "cache_tokens").unwrap_or(DEFAULT_CACHE);
+    let fitting = MAX_CACHE.checked_div(max_size).unwrap_or(DEFAULT_CACHE);
+    let cache = read::size(section, "cache_tokens").unwrap_or(DEFAULT_CACHE.min(fitting));
     if cache.saturating_mul(max_size) > MAX_CACHE {
         let message = "this many tokens of `max_size` would take more than 64 MiB in each worker";
         let place = Place::TOP.field("jwt");
