@@ -113,7 +113,7 @@ impl Roots {
         }
         let native = self.native.get_or_insert_with(|| {
             let native = Native::probe(inbox);
-            abi::log(Level::Info, &format!("signatures: {native}"));
+            abi::log(Level::Info, &native.to_string());
             native
         });
         native.clone()

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use portcullis_tests::fake_host::{Meddle, Process, Vm};
 
-use super::{GOOD, NOW, SECOND, Served, World, policy, remote, set, verdict, with_token};
+use super::{GOOD, NOW, SECOND, Served, World, key, policy, remote, set, verdict, with_token};
 
 /// The records of key sets.
 fn records(process: &Process, kind: u8) -> Vec<Vec<u8>> {
@@ -145,11 +145,20 @@ fn a_set_that_the_record_does_not_name_is_not_read() {
     let mut world = served();
     world.run(SECOND);
     let [data] = &records(&world.process, b'd')[..] else { panic!("one set") };
-    let (mut bytes, _) = world.process.shared(data).expect("the set");
-    // One bit of the body, and a set with lengths that lead out of it.
-    for at in [bytes.len() - 3, 17, 19] {
+    let (bytes, _) = world.process.shared(data).expect("the set");
+    let flipped = |at: usize| {
+        let mut bytes = bytes.clone();
         bytes[at] ^= 0x40;
-        world.process.set_shared(data, &bytes, 0);
+        bytes
+    };
+    // Another key under the same id, lengths that lead out of the record, and another digest.
+    let [ours, other] =
+        ["k1", "k2"].map(|id| key(id).public_jwk().expect("a key")["x"].to_string());
+    let text = String::from_utf8_lossy(&bytes[16..]).replace(&ours, &other);
+    let swapped = [&bytes[..16], text.as_bytes()].concat();
+    assert_ne!(swapped, bytes);
+    for junk in [swapped, flipped(17), flipped(19), flipped(0)] {
+        world.process.set_shared(data, &junk, 0);
         world.serve(|_| Served::Broken);
         let late = world.add_worker();
         let worker = &mut world.workers[late];
@@ -157,7 +166,6 @@ fn a_set_that_the_record_does_not_name_is_not_read() {
         worker.vm.run(stream, &with_token("k1"));
         assert!(worker.vm.is_stopped(stream), "the damaged set is in use");
         worker.vm.close(stream);
-        bytes[at] ^= 0x40;
     }
 }
 
