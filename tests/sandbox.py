@@ -37,7 +37,7 @@ class Ports:
 
     def __init__(self):
         self.external, self.internal, self.admin = free(), free(), free()
-        self.upstream = free(six=True)
+        self.upstream = free(7)
         self.environment = {
             **os.environ,
             "PORTCULLIS_EXTERNAL_PORT": str(self.external),
@@ -47,13 +47,13 @@ class Ports:
         }
 
     def moved(self, command):
-        for old, new in [(10000, self.external), (10001, self.internal), (9901, self.admin)]:
+        for old, new in [(10000, self.external), (10001, self.internal), (9901, self.admin), (10017, self.upstream + 6)]:
             command = re.sub(rf"127\.0\.0\.1:{old}\b", f"127.0.0.1:{new}", command)
         return command
 
 
-def free(six=False):
-    """A free port; or the first of six in a row."""
+def free(count=1):
+    """A free port; or the first of so many in a row."""
     while True:
         with socket.socket() as first:
             first.bind(("127.0.0.1", 0))
@@ -61,7 +61,7 @@ def free(six=False):
         if port > 65000:
             continue
         try:
-            for more in range(1, 6 if six else 1):
+            for more in range(1, count):
                 with socket.socket() as other:
                     other.bind(("127.0.0.1", port + more))
             return port
