@@ -81,8 +81,8 @@ class Issuer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address, name):
-        super().__init__(address, Handler)
+    def __init__(self, address, name, handler=None):
+        super().__init__(address, handler or Handler)
         self.name = name
         self.keys = Keys()
         self.counters = Counter(discovery=0, key_set=0, not_modified=0, tokens=0)

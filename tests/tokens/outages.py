@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""An identity provider that is ill, before a real Envoy: tests named by the rows of the list of attacks.
+
+Whatever it answers, a good token is never refused with 401, nothing else waits for it, and the filter
+stays up. The last line is in the form that `cargo test` prints.
+"""
+
+import contextlib
+import time
+
+import idp
+import rig
+from idp import Idp
+from rig import API_KEY, Gateway, Results, eventually, free_port, require
+
+
+def others_go_on(gateway, about):
+    """What needs no token does not wait for keys."""
+    for answer in (gateway.ask("/public"), gateway.ask("/keys", key=API_KEY), gateway.ask("/either", key=API_KEY)):
+        answer.must_be(200, about=about)
+        require(answer.seconds < 0.5, about, f"a request without a token took {answer.seconds:.1f} s")
+    gateway.ask("/tokens").must_be(401, "credential_missing", about)
+
+
+def unavailable(gateway, token, about, seconds=2.5):
+    """503, in time, and never 401."""
+    answer = gateway.ask("/tokens", token).must_be(503, "keys_unavailable", about)
+    require(answer.seconds < seconds, about, f"503 after {answer.seconds:.1f} s")
+    require("www-authenticate" not in answer.headers, about, "a challenge on 503")
+
+
+def down_at_start():
+    """S01"""
+    port = free_port()
+    with Idp() as elsewhere, Gateway(rig.policy([elsewhere.policy()]), {"idp": port}) as gateway:
+        for _ in range(3):
+            unavailable(gateway, elsewhere.good(), "down at start:")
+            others_go_on(gateway, "down at start:")
+        with Idp(port=port) as back:
+            recovers(gateway, back)
+        gateway.no_trap()
+
+
+def recovers(gateway, issuer, about=""):
+    """The next fetch that succeeds is enough."""
+    require(eventually(lambda: gateway.ask("/tokens", issuer.good()).status == 200, 8), about, "no recovery")
+
+
+def slow():
+    """S02"""
+    for name, illness in [("30 s", idp.late(30)), ("never", idp.late(3600)), ("a byte a second", idp.drip)]:
+        with Idp(illness=illness) as issuer, Gateway(rig.policy([issuer.policy()]), {"idp": issuer.server_port}) as gateway:
+            for _ in range(2):
+                unavailable(gateway, issuer.good(), f"{name}:")
+                others_go_on(gateway, f"{name}:")
+            issuer.illness = None
+            recovers(gateway, issuer, name)
+            issuer.illness = illness
+            seen = issuer.count()
+            require(eventually(lambda: issuer.count() >= seen + 2, 8), "no refresh")
+            answer = gateway.ask("/tokens", issuer.good()).must_be(200, about=f"{name}, old keys:")
+            require(answer.seconds < 0.5, "a good token waits for a refresh", answer.seconds)
+            gateway.no_trap()
+
+
+def nonsense(kinds):
+    """S03, S05: without keys it is 503, with keys they stay in use."""
+    with Idp(illness=idp.status(500)) as issuer, Gateway(rig.policy([issuer.policy()]), {"idp": issuer.server_port}) as gateway:
+        for name, illness in kinds.items():
+            issuer.illness = illness
+            refreshed(gateway, issuer, name)
+            unavailable(gateway, issuer.good(), f"{name}, no keys:", 5)
+            others_go_on(gateway, f"{name}, no keys:")
+        issuer.illness = None
+        recovers(gateway, issuer)
+        for name, illness in kinds.items():
+            issuer.illness = illness
+            refreshed(gateway, issuer, name)
+            gateway.ask("/tokens", issuer.good()).must_be(200, about=f"{name}, old keys:")
+            others_go_on(gateway, f"{name}, old keys:")
+        issuer.illness = None
+        issuer.keys.add()
+        issuer.keys.sign()
+        recovers(gateway, issuer, "after all of them:")
+        gateway.no_trap()
+
+
+def refreshed(gateway, issuer, about):
+    """Until the answer that is now given has been taken in twice."""
+    seen = issuer.count()
+    gateway.ask("/tokens", issuer.good())
+    require(eventually(lambda: issuer.count() >= seen + 2, 12), about, "is not fetched again")
+    time.sleep(0.2)
+
+
+def redirected():
+    """S04"""
+    with Idp() as attacker, Idp() as issuer:
+        issuer.illness = idp.redirect(f"http://127.0.0.1:{attacker.server_port}/jwks.json")
+        clusters = {"idp": issuer.server_port, "attacker": attacker.server_port}
+        with Gateway(rig.policy([issuer.policy()]), clusters) as gateway:
+            refreshed(gateway, issuer, "302")
+            forged = attacker.token("app", ["orders:read"])
+            unavailable(gateway, forged, "302:")
+            unavailable(gateway, issuer.good(), "302:")
+            require(attacker.count() == 0, "the redirect was followed")
+            issuer.illness = None
+            recovers(gateway, issuer, "302")
+            gateway.ask("/tokens", forged).must_be(401, "token_key_unknown")
+            gateway.no_trap()
+
+
+def fetched_as_stated():
+    """What the filter sends for: no compression, nothing of a caller, and the tag of what it has."""
+    with Idp() as issuer, Gateway(rig.policy([issuer.policy()]), {"idp": issuer.server_port}) as gateway:
+        gateway.ask("/tokens", issuer.good()).must_be(200)
+        require(eventually(lambda: issuer.counters["not_modified"] >= 2, 8), "the ETag is not sent back")
+        gateway.ask("/tokens", issuer.good()).must_be(200, about="after 304:")
+        for path, _, headers in issuer.fetches:
+            names = {name.lower(): value for name, value in headers.items()}
+            require(path == "/jwks.json" and names["host"] == "id.test.example", path, names)
+            require("accept-encoding" not in names and "authorization" not in names and "cookie" not in names, names)
+
+
+def waiting():
+    """S12"""
+    import asyncio
+
+    async def one(port, token):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        request = f"GET /tokens HTTP/1.1\r\nhost: a.example\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        writer.write(request.encode())
+        try:
+            return int((await asyncio.wait_for(reader.read(), 20)).split(b" ", 2)[1])
+        finally:
+            writer.close()
+
+    async def all_of(port, tokens):
+        return await asyncio.gather(*(one(port, token) for token in tokens))
+
+    with Idp(illness=idp.late(1.5)) as issuer:
+        tokens = [issuer.good() for _ in range(200)] * 5
+        slow_but_good = issuer.policy(timeout="5s", refresh="1m", cooldown="30s")
+        with Gateway(rig.policy([slow_but_good]), {"idp": issuer.server_port}, workers=4) as gateway:
+            statuses = asyncio.run(all_of(gateway.port, tokens))
+            require(issuer.count() == 1, f"{issuer.count()} fetches")
+            require(set(statuses) <= {200, 503} and statuses.count(200) > 0, set(statuses))
+            gateway.ask("/tokens", issuer.good()).must_be(200)
+            gateway.no_trap()
+            return f"{statuses.count(200)} waited and passed, {statuses.count(503)} were beyond the bound, 1 fetch"
+
+
+def too_old():
+    """S14"""
+    with Idp() as issuer:
+        keys = issuer.policy(refresh="1s", max_stale="4s")
+        with Gateway(rig.policy([keys]), {"idp": issuer.server_port}) as gateway:
+            held = issuer.good()
+            gateway.ask("/tokens", held).must_be(200)
+            issuer.illness, since = idp.status(500), time.monotonic()
+            while time.monotonic() < since + 2.5:
+                gateway.ask("/tokens", held).must_be(200, about="not yet too old:")
+            require(eventually(lambda: gateway.ask("/tokens", held).status == 503, 6), "never too old")
+            passed = time.monotonic() - since
+            unavailable(gateway, held, "too old:")
+            others_go_on(gateway, "too old:")
+            issuer.illness = None
+            recovers(gateway, issuer)
+            gateway.ask("/tokens", held).must_be(200)
+            gateway.no_trap()
+            return f"503 from {passed:.1f} s on"
+
+
+def two_issuers():
+    """S17"""
+    nobody = free_port()
+    with Idp("https://one.example") as one, Idp("https://two.example") as two:
+        issuers = [one.policy("one"), two.policy("two", cluster="two")]
+        with Gateway(rig.policy(issuers), {"idp": one.server_port, "two": nobody}) as gateway:
+            for _ in range(5):
+                answer = gateway.ask("/tokens", one.good()).must_be(200)
+                require(answer.seconds < 0.5, "a token of one issuer waits for the other", answer.seconds)
+                unavailable(gateway, two.good(), "the unreachable one:")
+            # A token that names the issuer that is up, signed with a key of the other: never across.
+            crossed = two.token("app", ["orders:read"], iss=one.name)
+            gateway.ask("/tokens", crossed).must_be(401, "token_key_unknown")
+            gateway.no_trap()
+
+
+def late_worker():
+    """A configuration loaded late, with the provider away, has the keys that its process has."""
+    with contextlib.ExitStack() as stack:
+        issuer = stack.enter_context(Idp())
+        keys = issuer.policy(refresh="1m")
+        gateway = stack.enter_context(Gateway(rig.policy([keys]), {"idp": issuer.server_port}))
+        held = issuer.good()
+        gateway.ask("/tokens", held).must_be(200)
+        issuer.illness = idp.status(500)
+        seen = issuer.count()
+        for realm in ("second", "third"):
+            gateway.replace(rig.policy([keys], realm=realm))
+            for _ in range(8):
+                gateway.ask("/tokens", held).must_be(200, about=f"{realm} configuration:")
+        require(seen == 1, f"{seen} fetches by one process before the first minute")
+        gateway.no_trap()
+        return f"{issuer.count() - seen} fetches by two more configurations"
+
+
+def removed_key():
+    """A key that the issuer removed stops within the refresh interval, cached tokens included."""
+    with Idp() as issuer, Gateway(rig.policy([issuer.policy()]), {"idp": issuer.server_port}, workers=4) as gateway:
+        held = issuer.good()
+        for _ in range(20):
+            gateway.ask("/tokens", held).must_be(200)
+        issuer.keys.add()
+        issuer.keys.sign()
+        issuer.keys.remove()
+        since = time.monotonic()
+        time.sleep(2.5)  # the interval, a tick, and the time of a fetch
+        for _ in range(20):
+            gateway.ask("/tokens", held).must_be(401, "token_key_unknown", f"{time.monotonic() - since:.1f} s later:")
+        gateway.ask("/tokens", issuer.good()).must_be(200)
+
+
+def main():
+    results = Results()
+    results.test("S01 the issuer is down at start", down_at_start)
+    results.test("S02 the issuer is slow", slow)
+    results.test("S03 the issuer answers nonsense", nonsense, idp.NONSENSE)
+    results.test("S04 the issuer redirects", redirected)
+    results.test("S05 the issuer answers too much", nonsense, idp.HUGE)
+    results.test("the key set is asked for as stated", fetched_as_stated)
+    results.test("S12 1,000 requests wait for one fetch", waiting)
+    results.test("S14 the keys are too old", too_old)
+    results.test("S17 one of two issuers is unreachable", two_issuers)
+    results.test("a configuration that is loaded late has the keys", late_worker)
+    results.test("a key that was removed stops within the refresh interval", removed_key)
+    results.end()
+
+
+if __name__ == "__main__":
+    main()
