@@ -145,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() != "application/x-www-form-urlencoded":
             raise Refused("invalid_request", "the body must be a form")
         try:
-            pairs = parse_qsl(body.decode("ascii"), strict_parsing=bool(body), max_num_fields=20)
+            pairs = parse_qsl(body.decode("ascii"), strict_parsing=bool(body), keep_blank_values=True, max_num_fields=20)
         except ValueError:
             raise Refused("invalid_request", "the form cannot be read") from None
         form = dict(pairs)

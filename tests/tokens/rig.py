@@ -90,8 +90,9 @@ def policy(issuers, **changes):
 class Gateway:
     """One Envoy on loopback with one listener, whose policy can be replaced."""
 
-    def __init__(self, policy, clusters, workers=2):
-        self.policy, self.clusters, self.workers = policy, clusters, workers
+    def __init__(self, policy, clusters, workers=2, direct=False):
+        """With `direct` Envoy itself answers what passes; otherwise an upstream in this process does."""
+        self.policy, self.clusters, self.workers, self.direct = policy, clusters, workers, direct
         self.upstream = Endpoint(("127.0.0.1", 0), {"service": "tests"})
         self.port, self.admin = free_port(), free_port()
         self.reasons = {}
@@ -133,7 +134,7 @@ class Gateway:
 
     def write_listener(self, policy):
         fresh = self.path / "lds.new"
-        fresh.write_text(json.dumps({"resources": [listener(policy, self.port, self.path / "access.log")]}))
+        fresh.write_text(json.dumps({"resources": [listener(policy, self.port, self.path / "access.log", self.direct)]}))
         fresh.rename(self.path / "lds.json")
 
     def replace(self, policy):
@@ -214,14 +215,15 @@ class Answer:
         return self
 
 
-def listener(policy, port, log):
+def listener(policy, port, log, direct):
+    action = {"direct_response": {"status": 200}} if direct else {"route": {"cluster": "upstream"}}
     manager = {
         "@type": f"{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "tokens",
         "use_remote_address": True,
         "preserve_external_request_id": True,
         "route_config": {"virtual_hosts": [
-            {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]}]},
+            {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, **action}]}]},
         "http_filters": [wasm_filter(policy), {
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": f"{TYPE}.extensions.filters.http.router.v3.Router"}}],

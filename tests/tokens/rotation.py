@@ -145,7 +145,7 @@ def main():
     results = Results()
     with tempfile.TemporaryDirectory() as folder, Idp() as issuer:
         keys = issuer.policy(refresh=f"{REFRESH:.0f}s", cooldown=f"{COOLDOWN:.0f}s", timeout="2s")
-        with Gateway(rig.policy([keys]), {"idp": issuer.server_port}, WORKERS) as gateway:
+        with Gateway(rig.policy([keys]), {"idp": issuer.server_port}, WORKERS, direct=True) as gateway:
             with Load(gateway, folder, fresh(issuer)) as load:
                 results.test("keys rotate under load", rotations, gateway, issuer, load)
                 results.test("10,000 random key ids beside it", random_kids, gateway, issuer, load, folder)
