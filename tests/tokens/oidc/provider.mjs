@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline';
 
 import Provider from 'oidc-provider';
 
+console.info = console.error; // standard output is for answers
 const [port, folder, ...first] = process.argv.slice(2);
 const issuer = `http://127.0.0.1:${port}`;
 const kinds = {
@@ -45,6 +46,7 @@ function provider(names) {
       introspectionSigningAlgValues: algorithms,
       authorizationSigningAlgValues: algorithms,
     },
+    ttl: { ClientCredentials: 300 },
     scopes: ['orders:read', 'orders:write'],
     clients: [{
       client_id: 'orders-app',
