@@ -6,10 +6,14 @@ stays up. The last line is in the form that `cargo test` prints.
 """
 
 import contextlib
+import socket
+import tempfile
 import time
+from pathlib import Path
 
 import idp
 import rig
+import trap
 from idp import Idp
 from rig import API_KEY, Gateway, Results, eventually, free_port, require
 
@@ -206,6 +210,37 @@ def late_worker():
         return f"{issuer.count() - seen} fetches by two more configurations"
 
 
+def after_a_trap():
+    """A worker that starts again after a trap, with the provider away, takes the keys from its process."""
+    with Idp() as issuer, tempfile.TemporaryDirectory() as folder:
+        module = Path(folder, "trapping.wasm")
+        module.write_bytes(trap.trapping(Path(rig.MODULE).read_bytes(), "proxy_on_request_trailers"))
+        keys = issuer.policy(refresh="1m")
+        with Gateway(rig.policy([keys]), {"idp": issuer.server_port}, module=module) as gateway:
+            held = issuer.good()
+            gateway.ask("/tokens", held).must_be(200)
+            issuer.illness = idp.status(500)
+            for _ in range(8):
+                with_trailers(gateway, held)
+                time.sleep(0.1)
+            traps = gateway.log().count("unreachable")
+            require(traps >= 2, f"{traps} traps:", gateway.log()[-2000:])
+            # Envoy starts a VM again at most once a second for each worker.
+            passed = eventually(lambda: all(gateway.ask("/tokens", held).status == 200 for _ in range(8)), 15, 0.5)
+            require(passed, "no keys after a trap:", gateway.log()[-2000:])
+            return f"{traps} traps, {issuer.count()} fetches"
+
+
+def with_trailers(gateway, token):
+    """A request whose trailers bring the worker's VM down."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as caller:
+        caller.sendall((
+            f"GET /tokens HTTP/1.1\r\nhost: a.example\r\nauthorization: Bearer {token}\r\n"
+            "transfer-encoding: chunked\r\ntrailer: x-t\r\n\r\n0\r\nx-t: v\r\n\r\n").encode())
+        with contextlib.suppress(OSError):
+            caller.recv(65536)
+
+
 def removed_key():
     """A key that the issuer removed stops within the refresh interval, cached tokens included."""
     with Idp() as issuer, Gateway(rig.policy([issuer.policy()]), {"idp": issuer.server_port}, workers=4) as gateway:
@@ -234,6 +269,7 @@ def main():
     results.test("S14 the keys are too old", too_old)
     results.test("S17 one of two issuers is unreachable", two_issuers)
     results.test("a configuration that is loaded late has the keys", late_worker)
+    results.test("a worker that trapped has the keys again", after_a_trap)
     results.test("a key that was removed stops within the refresh interval", removed_key)
     results.end()
 

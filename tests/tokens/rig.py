@@ -90,8 +90,9 @@ def policy(issuers, **changes):
 class Gateway:
     """One Envoy on loopback with one listener, whose policy can be replaced."""
 
-    def __init__(self, policy, clusters, workers=2, direct=False):
+    def __init__(self, policy, clusters, workers=2, direct=False, module=MODULE):
         """With `direct` Envoy itself answers what passes; otherwise an upstream in this process does."""
+        self.module = module
         self.policy, self.clusters, self.workers, self.direct = policy, clusters, workers, direct
         self.upstream = Endpoint(("127.0.0.1", 0), {"service": "tests"})
         self.port, self.admin = free_port(), free_port()
@@ -134,7 +135,7 @@ class Gateway:
 
     def write_listener(self, policy):
         fresh = self.path / "lds.new"
-        fresh.write_text(json.dumps({"resources": [listener(policy, self.port, self.path / "access.log", self.direct)]}))
+        fresh.write_text(json.dumps({"resources": [listener(policy, self.port, self.path / "access.log", self.direct, self.module)]}))
         fresh.rename(self.path / "lds.json")
 
     def replace(self, policy):
@@ -215,16 +216,17 @@ class Answer:
         return self
 
 
-def listener(policy, port, log, direct):
+def listener(policy, port, log, direct, module):
     action = {"direct_response": {"status": 200}} if direct else {"route": {"cluster": "upstream"}}
     manager = {
         "@type": f"{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "tokens",
+        "http_protocol_options": {"enable_trailers": True},
         "use_remote_address": True,
         "preserve_external_request_id": True,
         "route_config": {"virtual_hosts": [
             {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, **action}]}]},
-        "http_filters": [wasm_filter(policy), {
+        "http_filters": [wasm_filter(policy, module), {
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": f"{TYPE}.extensions.filters.http.router.v3.Router"}}],
         "access_log": [{"name": "envoy.access_loggers.file", "typed_config": {
@@ -239,8 +241,8 @@ def listener(policy, port, log, direct):
     }
 
 
-def wasm_filter(policy):
-    vm = {"vm_id": "portcullis", "runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": str(MODULE)}}}
+def wasm_filter(policy, module):
+    vm = {"vm_id": "portcullis", "runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": str(module)}}}
     text = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(policy)}
     config = {"name": "portcullis", "failure_policy": "FAIL_RELOAD", "vm_config": vm, "configuration": text}
     return {"name": "portcullis", "typed_config": {"@type": f"{TYPE}.extensions.filters.http.wasm.v3.Wasm", "config": config}}
