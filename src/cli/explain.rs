@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use portcullis_core::config::Diagnostic;
-use portcullis_core::{MemoryStore, Outcome, Policy, Request, Stage, Timestamp};
+use portcullis_core::{
+    MemoryStore, Outcome, Policy, PureVerifier, Request, Stage, Timestamp, Tokens,
+};
 
 use crate::exit::Exit;
 use crate::find::find;
@@ -92,13 +94,14 @@ fn walk(policy: &Policy, asked: &Asked, arguments: &Explain) -> Exit {
     };
     let now = asked.at.unwrap_or_else(now);
     let mut buckets = MemoryStore::default();
+    let mut tokens = Tokens::new(policy, PureVerifier, [0; 16]);
     let mut allowed = 0_u32;
     for _ in 1..asked.repeat {
-        let decision = policy.decide(&request, now, &mut buckets, &mut ());
+        let decision = policy.decide_now(&request, now, &mut buckets, &mut tokens, &mut ());
         allowed = allowed.saturating_add(u32::from(decision.outcome() == Outcome::Allowed));
     }
     let mut stages: Vec<(Stage, String)> = Vec::new();
-    let decision = policy.decide(&request, now, &mut buckets, &mut stages);
+    let decision = policy.decide_now(&request, now, &mut buckets, &mut tokens, &mut stages);
     let before = (asked.repeat > 1).then_some((asked.repeat.saturating_sub(1), allowed));
     let seen = print::Seen { policy, decision: &decision, stages: &stages, now, before };
     match arguments.format {

@@ -51,6 +51,26 @@ pub enum SetFault {
     NoUsableKey(Box<[KeyFinding]>),
 }
 
+impl SetFault {
+    /// What is wrong, for the operator.
+    pub const fn meaning(&self) -> &'static str {
+        match self {
+            Self::TooLong => "the key set is longer than 256 KiB",
+            Self::NotASet => "the key set is not one strict JSON object with a list `keys`",
+            Self::TooManyKeys => "the key set has more than 128 keys",
+            Self::NoUsableKey(_) => "the key set has no key that can be used",
+        }
+    }
+
+    /// What is wrong with its keys.
+    pub fn findings(&self) -> &[KeyFinding] {
+        match self {
+            Self::NoUsableKey(findings) => findings,
+            _ => &[],
+        }
+    }
+}
+
 impl KeySet {
     /// Reads a set. Keys that cannot be used are left out, each with its reason; keys that share an
     /// id are all left out.

@@ -70,6 +70,11 @@ impl<'n> Names<'n> {
         position
     }
 
+    /// Counts every name as used.
+    pub(super) fn mark_all(&self) {
+        self.all.iter().for_each(|(_, used)| used.set(true));
+    }
+
     pub(super) fn report_unused(&self, report: &mut Report) {
         for (name, used) in &self.all {
             if !used.get() {

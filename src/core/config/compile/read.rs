@@ -14,6 +14,21 @@ pub(super) fn flag(node: &Node<'_>, field: &str) -> bool {
     matches!(node.member(field), Some(Node::Bool(true)))
 }
 
+/// The whole number in a field; its bounds were checked, beyond them it means nothing.
+pub(super) fn size(node: &Node<'_>, field: &str) -> Option<usize> {
+    match node.member(field) {
+        Some(Node::Number(number)) if (0.0..=f64::from(u32::MAX)).contains(number) => {
+            Some(truncated(*number))
+        }
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 32 bits")]
+const fn truncated(number: f64) -> usize {
+    number as usize
+}
+
 /// The items of the list in a field.
 pub(super) fn items<'n, 't>(node: &'n Node<'t>, field: &str) -> &'n [Node<'t>] {
     node.member(field).map(Node::items).unwrap_or_default()

@@ -149,7 +149,7 @@ fn keys_and_consumers_are_distinct() {
     assert_eq!(
         with("'consumers': [{'name': 'idle'}]"),
         [
-            "warning[consumer_without_credential] at /consumers/0: `idle` has no credential, so no request can come from it (help: give it `api_keys`)"
+            "warning[consumer_without_credential] at /consumers/0: `idle` has no credential, so no request can come from it (help: give it `api_keys` or `tokens`)"
         ]
     );
 }

@@ -122,6 +122,7 @@ fn expected(kind: &Kind) -> &'static str {
     match kind {
         Kind::Bool => "`true` or `false`",
         Kind::Integer { .. } => "a number",
+        Kind::Scalar => "a text, a number, `true` or `false`",
         Kind::Text(form) => form.name,
         Kind::Choice(_) => "a word",
         Kind::List(_) => "a list",
