@@ -152,6 +152,7 @@ NONSENSE = {
     "bytes": body(bytes(range(256))),
     "reset": reset,
 }
+SLOW = {"30 s": late(30), "never": late(3600), "a byte a second": drip}
 HUGE = {
     "10 MiB": with_more(padding="x" * (10 << 20)),
     "100,000 keys": many_keys,
