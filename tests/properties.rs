@@ -309,7 +309,7 @@ fn grants(policy: &Value, from: &str) -> bool {
     let request =
         Request { headers: &lines, source_address: Some(from.as_bytes()), route_name: None };
     let verdict = policy
-        .decide_now(&request, FIXED_NOW, &mut MemoryStore::default(), &mut tokens(policy), &mut ())
+        .decide_now(&request, FIXED_NOW, &mut MemoryStore::default(), &mut tokens(&policy), &mut ())
         .verdict();
     matches!(verdict, Ok(Grant::Principal | Grant::Public))
 }

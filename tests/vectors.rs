@@ -138,7 +138,7 @@ fn forwarded_for(trusted: &Value, peer: &str, lines: &Value) -> Option<String> {
         &request,
         FIXED_NOW,
         &mut MemoryStore::default(),
-        &mut tokens(policy),
+        &mut tokens(&policy),
         &mut (),
     );
     let mut audit = Vec::new();

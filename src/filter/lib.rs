@@ -13,6 +13,7 @@ mod buckets;
 mod host;
 mod http;
 mod metrics;
+mod native;
 mod root;
 
 use std::cell::RefCell;

@@ -1,6 +1,6 @@
 //! Claims that a policy names: where they stand in a token, what they hold, what is asked of them.
 
-use crate::config::Node;
+use crate::node::Node;
 
 /// Most entries that are read of a claim that is a list. RFC 7519 sets no bound, a token's size does.
 const MAX_ENTRIES: usize = 1_024;

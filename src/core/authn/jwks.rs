@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::jwk::{KeyFault, VerificationKey, key_id};
 use super::jws::Jws;
 use super::signature::{Check, SignatureVerifier};
-use crate::config::Node;
+use crate::node::Node;
 use crate::reason::Denial;
 
 /// Longest set, in bytes.
@@ -81,7 +81,7 @@ impl KeySet {
         if text.len() > MAX_SET {
             return Err(SetFault::TooLong);
         }
-        let set = Node::from_json(text).map_err(|_| SetFault::NotASet)?;
+        let set = Node::parse(text).map_err(|_| SetFault::NotASet)?;
         let Some(Node::List(jwks)) = set.member("keys") else { return Err(SetFault::NotASet) };
         if jwks.len() > MAX_KEYS {
             return Err(SetFault::TooManyKeys);

@@ -6,7 +6,7 @@
 use super::algorithm::Algorithm;
 use super::base64url;
 use super::fault::Fault;
-use crate::config::Node;
+use crate::node::Node;
 use crate::reason::Denial;
 
 /// Longest token unless the policy says otherwise, in bytes.
@@ -88,8 +88,7 @@ struct Header {
 
 impl Header {
     fn parse(text: &[u8]) -> Result<Self, Fault> {
-        let header =
-            Node::from_json(text).map_err(|_| Fault::malformed("the header is not JSON"))?;
+        let header = Node::parse(text).map_err(|_| Fault::malformed("the header is not JSON"))?;
         if !matches!(header, Node::Map(_)) {
             return Err(Fault::malformed("the header is not an object"));
         }

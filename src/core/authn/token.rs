@@ -10,7 +10,7 @@ use super::jws::Jws;
 use super::signature::SignatureVerifier;
 use super::tokens::{Keyring, Keys};
 use crate::authz::{ScopeSet, ScopeTable};
-use crate::config::Node;
+use crate::node::Node;
 use crate::policy::{Consumer, ConsumerId};
 use crate::reason::Denial;
 use crate::time::Timestamp;
@@ -138,8 +138,8 @@ impl TokenRules {
         named: &mut Option<IssuerId>,
     ) -> Result<Verdict, Fault> {
         let jws = Jws::parse(text, self.max_size)?;
-        let claims = Node::from_json(&jws.payload)
-            .map_err(|_| Fault::malformed("the payload is not JSON"))?;
+        let claims =
+            Node::parse(&jws.payload).map_err(|_| Fault::malformed("the payload is not JSON"))?;
         let registered = Registered::read(&claims)?;
         // Keys are looked up under the issuer that the token names, never across.
         let rules = self

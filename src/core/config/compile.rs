@@ -16,12 +16,12 @@ mod scopes;
 
 use super::diagnostic::{Report, code};
 use super::forms;
-use super::node::Node;
 use super::place::Place;
 use super::{Compiled, shape};
 use crate::address::Cidr;
 use crate::authn::extract::CredentialKind;
 use crate::authn::token::TokenRules;
+use crate::node::Node;
 use crate::policy::{AddressSource, Needs, Policy};
 
 /// How many hexadecimal digits of the revision are kept.

@@ -12,8 +12,8 @@ use std::ops::Range;
 use super::diagnostic::{Report, code};
 use super::forms;
 use super::grammar::{Choice, Field, Form, Kind, POLICY, Presence, Shape};
-use super::node::Node;
 use super::place::Place;
+use crate::node::Node;
 use crate::sorted::{rank_of, sort_by_rank};
 
 /// Ends an object in the canonical form; no object has so many fields.

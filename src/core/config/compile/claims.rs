@@ -1,11 +1,11 @@
 //! Conditions on claims: which claims a policy asks for, and what each must be.
 
 use super::super::diagnostic::{Report, Shown, code};
-use super::super::node::Node;
 use super::super::place::Place;
 use super::read;
 use crate::authn::claim_value::{ClaimPath, Condition, Scalar};
 use crate::authn::token::ClaimId;
+use crate::node::Node;
 use crate::route::{ClaimRule, Must, PathPattern};
 
 /// Most conditions of a route, and most claims that all of them are about: every token is searched for

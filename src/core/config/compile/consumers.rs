@@ -2,7 +2,6 @@
 
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms;
-use super::super::node::Node;
 use super::super::place::Place;
 use super::issuers::Issuers;
 use super::limits::Limits;
@@ -12,6 +11,7 @@ use super::schedule;
 use super::scopes::Scopes;
 use crate::authn::api_key::{ApiKey, KeyDigest, KeyState, KeyTable};
 use crate::authz::{ScopeId, ScopeSetId};
+use crate::node::Node;
 use crate::policy::{Consumer, ConsumerId};
 use crate::sorted::{rank_of, sort_by_rank};
 use crate::time::Timestamp;

@@ -4,13 +4,13 @@
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms::{self, fold_header};
 use super::super::grammar::Form;
-use super::super::node::Node;
 use super::super::place::Place;
 use super::{header, read};
 use crate::authn::claim_value::ClaimPath;
 use crate::authn::extract::CredentialKind;
 use crate::authn::{Source, Spot};
 use crate::headers::{MAX_CREDENTIAL_HEADERS, NameTable, Role};
+use crate::node::Node;
 use crate::policy::IdentityHeaders;
 
 /// The headers that tell an upstream who is calling, unless the policy names others. Nobody may send

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms::{self, parse_duration};
-use super::super::node::Node;
 use super::super::place::Place;
 use super::super::suggest;
 use super::read;
@@ -15,6 +14,7 @@ use crate::authn::claim_value::ClaimPath;
 use crate::authn::issuer::{Cutoff, Issuer, IssuerId, KeyOrigin, Revoked, RoleClaim};
 use crate::authn::jwk::KeyFault;
 use crate::authn::jwks::KeySet;
+use crate::node::Node;
 use crate::policy::ConsumerId;
 use crate::time::Timestamp;
 

@@ -1,8 +1,8 @@
 //! Settings of tokens that are no issuer's own.
 
-use super::super::node::Node;
 use super::read;
 use crate::authn::jws::DEFAULT_SIZE;
+use crate::node::Node;
 
 /// How many verified tokens a worker remembers, unless the policy says otherwise.
 const DEFAULT_CACHE: usize = 4_096;

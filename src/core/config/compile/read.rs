@@ -1,8 +1,8 @@
 //! Reading a document whose shape was checked: what has the wrong type is passed over.
 
 use super::super::diagnostic::{Report, code};
-use super::super::node::Node;
 use super::super::place::Place;
+use crate::node::Node;
 
 /// The text in a field.
 pub(super) fn text<'n>(node: &'n Node<'_>, field: &str) -> Option<&'n str> {

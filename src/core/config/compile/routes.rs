@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms;
-use super::super::node::Node;
 use super::super::place::Place;
 use super::claims::Claims;
 use super::issuers::Issuers;
@@ -15,6 +14,7 @@ use super::schedule;
 use super::scopes::Scopes;
 use crate::authn::issuer::IssuerId;
 use crate::limit::LimitId;
+use crate::node::Node;
 use crate::route::{
     Accepts, Access, HostPattern, Methods, PathPattern, Route, RouteId, RouteTable, Segment,
 };

@@ -1,9 +1,9 @@
 //! When API keys end.
 
 use super::super::diagnostic::{Report, code};
-use super::super::node::Node;
 use super::super::place::Place;
 use super::read;
+use crate::node::Node;
 use crate::policy::Schedule;
 use crate::time::Timestamp;
 

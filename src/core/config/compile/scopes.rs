@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::diagnostic::{Report, Shown, code};
-use super::super::node::Node;
 use super::super::place::Place;
 use super::names::Names;
 use super::read;
 use crate::authz::{Requirement, ScopeId, ScopeSetId, ScopeTable};
+use crate::node::Node;
 use crate::sorted::sort;
 
 /// The scopes of a policy.

@@ -1,8 +1,8 @@
 mod hostile;
 mod revision;
 
-use super::super::node::Node;
 use super::super::protobuf::tests::to_struct;
+use crate::node::Node;
 use crate::policy::Policy;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;

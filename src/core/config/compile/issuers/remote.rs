@@ -2,10 +2,10 @@
 
 use super::super::super::diagnostic::{Report, code};
 use super::super::super::forms::{authority_of, parse_duration};
-use super::super::super::node::Node;
 use super::super::super::place::Place;
 use super::super::read;
 use crate::authn::issuer::Remote;
+use crate::node::Node;
 use crate::time::SECOND;
 
 /// Bounds in seconds: the least, the most, and what holds without the field.
