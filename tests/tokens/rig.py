@@ -1,9 +1,11 @@
 """What the token tests share: an Envoy with the filter, requests on it, and how results are printed."""
 
+import contextlib
 import http.client
 import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -259,9 +261,12 @@ def address(port):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """None that the kernel gives to outgoing connections: some of these are bound a while later."""
+    while True:
+        port = random.randrange(15000, 30000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def reachable(port):
