@@ -70,7 +70,7 @@ pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
     let wasi = "wasi_snapshot_preview1";
     linker.func_wrap(wasi, "random_get", random)?;
     linker.func_wrap(wasi, "fd_write", fd_write)?;
-    linker.func_wrap(wasi, "environ_get", |_: Caller_<'_>, _: u32, _: u32| OK)?;
+    linker.func_wrap(wasi, "environ_get", environ)?;
     linker.func_wrap(wasi, "environ_sizes_get", environ_sizes)?;
     linker.func_wrap(wasi, "proc_exit", |_: Caller_<'_>, code: u32| -> Result<(), Error> {
         Err(Error::new(format!("the module exited with {code}")))
@@ -326,6 +326,31 @@ fn fd_write(caller: Caller_<'_>, fd: u32, vectors: u32, count: u32, written_to: 
 
 fn environ_sizes(caller: Caller_<'_>, count_to: u32, size_to: u32) -> Status {
     let mut guest = Guest::new(caller)?;
-    let written = guest.write(count_to, &[0; 4]) && guest.write(size_to, &[0; 4]);
-    Ok(if written { OK } else { 21 })
+    let variables = guest.host().process.environment();
+    let size: usize = variables.iter().map(Vec::len).sum();
+    let mut write = |number: usize, to: u32| {
+        let number = u32::try_from(number).map_err(|_| Error::new("an environment over 4 GiB"))?;
+        if guest.write(to, &number.to_le_bytes()) { Ok(()) } else { Err(outside()) }
+    };
+    write(variables.len(), count_to)?;
+    write(size, size_to)?;
+    Ok(OK)
+}
+
+fn environ(caller: Caller_<'_>, pointers_to: u32, text_to: u32) -> Status {
+    let mut guest = Guest::new(caller)?;
+    let (mut pointer, mut text) = (pointers_to, text_to);
+    for variable in guest.host().process.environment() {
+        if !guest.write(pointer, &text.to_le_bytes()) || !guest.write(text, &variable) {
+            return Err(outside());
+        }
+        pointer = pointer.checked_add(4).ok_or_else(outside)?;
+        let length = u32::try_from(variable.len()).map_err(|_| outside())?;
+        text = text.checked_add(length).ok_or_else(outside)?;
+    }
+    Ok(OK)
+}
+
+fn outside() -> Error {
+    Error::new("the environment was asked for outside of the module's memory")
 }

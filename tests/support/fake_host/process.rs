@@ -14,6 +14,7 @@ struct State {
     metrics: BTreeMap<String, u64>,
     now: u64,
     random: u64,
+    environment: Vec<(String, String)>,
 }
 
 impl Process {
@@ -31,6 +32,19 @@ impl Process {
     /// Sets the clock, in unix nanoseconds.
     pub fn set_now(&self, now: u64) {
         self.state().now = now;
+    }
+
+    /// Sets the environment that VMs start with from now on: what `host_env_keys` lets through.
+    pub fn set_environment<N: Into<String>>(&self, variables: Vec<(N, String)>) {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value));
+        self.state().environment = variables.collect();
+    }
+
+    /// Every variable as `NAME=value` with a zero byte behind it, as WASI has them.
+    pub(super) fn environment(&self) -> Vec<Vec<u8>> {
+        let state = self.state();
+        let variables = state.environment.iter();
+        variables.map(|(name, value)| format!("{name}={value}\0").into_bytes()).collect()
     }
 
     /// Moves the clock on.

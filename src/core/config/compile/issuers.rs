@@ -76,6 +76,11 @@ fn issuer(
         let help = "clocks that differ by more should be set";
         report.error(code::OUT_OF_BOUNDS, &place.field("leeway"), message, help);
     }
+    let max_lifetime = seconds("max_lifetime");
+    if max_lifetime == Some(0) {
+        let message = "no token lives for no time";
+        report.error(code::OUT_OF_BOUNDS, &place.field("max_lifetime"), message, "");
+    }
     let claims = node.member("claims").unwrap_or(&Node::Null);
     let claim = |field| read::text(claims, field).and_then(ClaimPath::dotted);
     let named = |name: &str| ClaimPath([Box::from(name)].into());
@@ -89,7 +94,7 @@ fn issuer(
         algorithms: algorithms.into(),
         types: texts("types"),
         leeway,
-        max_lifetime: seconds("max_lifetime"),
+        max_lifetime,
         subject: claim("consumer").unwrap_or_else(|| named("sub")),
         scopes: claim("scopes").unwrap_or_else(|| named("scope")),
         roles: roles(node, claim("roles"), scopes, place, report),
