@@ -146,7 +146,7 @@ class Gateway:
         self.write_listener(policy)
         require(eventually(lambda: self.stat("listener_manager.listener_modified") > before), self.log()[-2000:])
 
-    def ask(self, path, token=None, key=None, timeout=30):
+    def ask(self, path, token=None, key=None, body=None, timeout=30):
         """One request on a connection of its own."""
         headers = {"x-request-id": str(next(NUMBERS))}
         if token is not None:
@@ -156,10 +156,10 @@ class Gateway:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             start = time.monotonic()
-            connection.request("GET", path, headers=headers)
+            connection.request("GET", path, body, headers)
             answer = connection.getresponse()
-            body = answer.read().decode()
-            return Answer(self, headers["x-request-id"], answer.status, answer.headers, body, time.monotonic() - start)
+            said = answer.read().decode()
+            return Answer(self, headers["x-request-id"], answer.status, answer.headers, said, time.monotonic() - start)
         finally:
             connection.close()
 
@@ -185,6 +185,10 @@ class Gateway:
             return {}
         pairs = (line.rpartition(": ") for line in lines)
         return {name: int(value) for name, _, value in pairs if value.isdecimal()}
+
+    def total(self, name):
+        """A metric of the filter, whatever its labels."""
+        return sum(self.stats(f"portcullis.{name}").values())
 
     def log(self):
         return (self.path / "log").read_text(errors="replace")
@@ -239,6 +243,7 @@ def listener(policy, port, log, direct, module):
         "@type": f"{TYPE}.config.listener.v3.Listener",
         "name": "tokens",
         "address": address(port),
+        "per_connection_buffer_limit_bytes": 65536,
         "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
     }
 
