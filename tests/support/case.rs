@@ -287,14 +287,11 @@ fn cases_of(file: &str, value: Value) -> Vec<Case> {
             merge(&mut policy, case.overlay.unwrap_or(Value::Null));
             let mut common = defaults.clone();
             merge(&mut common, case.request.unwrap_or(Value::Null));
-            let steps = match case.expect {
-                Some(expect) => {
-                    vec![Step { at: 0, times: 1, reload: None, request: common, expect }]
-                }
-                None => {
-                    let mut newest = policy.clone();
-                    case.steps.into_iter().map(|step| step.merged(&common, &mut newest)).collect()
-                }
+            let steps = if let Some(expect) = case.expect {
+                vec![Step { at: 0, times: 1, reload: None, request: common, expect }]
+            } else {
+                let mut newest = policy.clone();
+                case.steps.into_iter().map(|step| step.merged(&common, &mut newest)).collect()
             };
             assert!(!steps.is_empty(), "{file}: `{}` expects nothing", case.name);
             Case {

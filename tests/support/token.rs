@@ -139,7 +139,9 @@ fn make(recipe: Value, named: &Named, now: Timestamp) -> String {
     let header = document(header, &recipe.header, &recipe.without_header, &recipe.more_header);
     let claims = document(claims(now), &recipe.claims, &recipe.without_claims, &recipe.more_claims);
     let (header, claims) = match recipe.size {
-        Some(size) => padded(header, claims, size - keys::base64url(&key.signature(b"")).len() - 2),
+        Some(size) => {
+            padded(&header, &claims, size - keys::base64url(&key.signature(b"")).len() - 2)
+        }
         None => (header, claims),
     };
     let signed = format!("{}.{}", keys::base64url(&header), keys::base64url(&claims));
@@ -176,7 +178,7 @@ fn document(mut base: Value, changes: &Value, without: &[String], more: &str) ->
 }
 
 /// Header and claims with a member more, so that both in base64url are of this size together.
-fn padded(header: Vec<u8>, claims: Vec<u8>, size: usize) -> (Vec<u8>, Vec<u8>) {
+fn padded(header: &[u8], claims: &[u8], size: usize) -> (Vec<u8>, Vec<u8>) {
     let pad = |document: &[u8], length: usize| {
         let (_, open) = document.split_last().expect("a closing brace");
         [open, b",\"pad\":\"", "a".repeat(length).as_bytes(), b"\"}"].concat()
@@ -185,8 +187,8 @@ fn padded(header: Vec<u8>, claims: Vec<u8>, size: usize) -> (Vec<u8>, Vec<u8>) {
     let fixed = |document: &[u8]| document.len() + r#","pad":"""#.len();
     let all = (0..4).flat_map(|short| (0..size).map(move |long| (short, long)));
     let fits = |(short, long): &(usize, usize)| {
-        encoded(fixed(&header) + short) + encoded(fixed(&claims) + long) == size
+        encoded(fixed(header) + short) + encoded(fixed(claims) + long) == size
     };
     let (short, long) = all.into_iter().find(fits).expect("a padding of this size");
-    (pad(&header, short), pad(&claims, long))
+    (pad(header, short), pad(claims, long))
 }
