@@ -27,7 +27,7 @@ pub(crate) fn bearer(value: &[u8]) -> Bearer<'_> {
         };
     }
     let hidden = value.split(|byte| *byte == b',').any(|line| {
-        let odd = line.iter().take_while(|byte| !is_token(byte)).count();
+        let odd = line.iter().take_while(|byte| !is_token(**byte)).count();
         line.get(odd..).and_then(after_scheme).is_some()
     });
     if hidden { Bearer::Malformed } else { Bearer::OtherScheme }
@@ -35,14 +35,31 @@ pub(crate) fn bearer(value: &[u8]) -> Bearer<'_> {
 
 /// What follows the scheme `Bearer` at the start of a text.
 fn after_scheme(text: &[u8]) -> Option<&[u8]> {
-    let length = text.iter().take_while(|byte| is_token(byte)).count();
+    let length = text.iter().take_while(|byte| is_token(**byte)).count();
     let (scheme, rest) = text.split_at_checked(length)?;
     scheme.eq_ignore_ascii_case(b"bearer").then_some(rest)
 }
 
 /// A character of a token (RFC 9110 section 5.6.2).
-fn is_token(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 #[cfg(test)]

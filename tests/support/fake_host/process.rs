@@ -1,6 +1,6 @@
 //! What all VMs of one Envoy process share: shared data, metrics, the clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One Envoy process, with one `vm_id`. Clones are the same process.
@@ -9,6 +9,10 @@ pub struct Process(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    /// `None`: `portcullis`.
+    vm_id: Option<String>,
+    /// Clusters that Envoy does not have.
+    missing: HashSet<String>,
     data: HashMap<Vec<u8>, (Vec<u8>, u32)>,
     version: u32,
     metrics: BTreeMap<String, u64>,
@@ -53,8 +57,32 @@ impl Process {
         state.now = state.now.saturating_add(nanos);
     }
 
-    pub(super) fn now(&self) -> u64 {
+    /// The clock, in unix nanoseconds.
+    pub fn now(&self) -> u64 {
         self.state().now
+    }
+
+    /// Gives the process another `vm_id`, `portcullis` being the one it starts with.
+    pub fn set_vm_id(&self, id: &str) {
+        self.state().vm_id = Some(id.to_owned());
+    }
+
+    pub(super) fn vm_id(&self) -> String {
+        self.state().vm_id.clone().unwrap_or_else(|| "portcullis".to_owned())
+    }
+
+    /// Takes a cluster away from Envoy. It has all others.
+    pub fn lose_cluster(&self, name: &str) {
+        self.state().missing.insert(name.to_owned());
+    }
+
+    /// Gives Envoy a cluster back.
+    pub fn regain_cluster(&self, name: &str) {
+        self.state().missing.remove(name);
+    }
+
+    pub(super) fn has_cluster(&self, name: &str) -> bool {
+        !self.state().missing.contains(name)
     }
 
     /// Bytes that differ from call to call and are the same in every run.
