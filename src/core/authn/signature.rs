@@ -3,6 +3,7 @@
 //! Two verifiers stand behind the port: Envoy's own and the one in [`pure`]. The sizes and ranges that
 //! they might judge differently are judged here, before either is asked.
 
+mod ed25519;
 mod pure;
 mod range;
 
