@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use p256::elliptic_curve::point::AffineCoordinates as _;
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
@@ -67,13 +68,16 @@ impl Key {
         Some(Self::Rsa(Box::new(key)))
     }
 
-    /// `None` where the point is not on the curve.
-    pub(super) fn curve(kind: KeyKind, point: &[u8]) -> Option<Self> {
+    /// `None` where the point is not on the curve. Made of coordinates, which leaves the code that finds
+    /// the second one of a compressed point out of the module.
+    pub(super) fn curve(kind: KeyKind, x: &[u8], y: &[u8]) -> Option<Self> {
         if kind == KeyKind::P256 {
-            let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
+            let point = p256::AffinePoint::from_coordinates(x.try_into().ok()?, y.try_into().ok()?);
+            let key = p256::ecdsa::VerifyingKey::from_affine(point.into_option()?).ok()?;
             Some(Self::P256(Box::new(key)))
         } else {
-            let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
+            let point = p384::AffinePoint::from_coordinates(x.try_into().ok()?, y.try_into().ok()?);
+            let key = p384::ecdsa::VerifyingKey::from_affine(point.into_option()?).ok()?;
             Some(Self::P384(Box::new(key)))
         }
     }
