@@ -283,7 +283,7 @@ fn secrets_come_from_the_environment_or_the_policy_is_refused() {
     let mut vm = portcullis_tests::fake_host::Vm::new(&process);
     let refused = vm.configure(secret.to_string());
     assert!(!refused.accepted);
-    let told = refused.log.iter().any(|line| line.contains("`ORDERS_NEW` or `ORDERS_OLD`"));
+    let told = refused.log.iter().any(|line| line.contains("/issuers/0/keys/secrets"));
     assert!(told, "{refused:?}");
 
     let text = portcullis_mint::encode(&[7; 32]);
