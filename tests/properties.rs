@@ -16,6 +16,7 @@ use portcullis_core::{
     BucketKey, BucketStore, Effects, Grant, MemoryStore, Path, Policy, Request, Stage, StoreFault,
     Timestamp, Trace,
 };
+use portcullis_tests::policy::tokens;
 use portcullis_tests::template::{FIXED_NOW, api_key, digest, fill_value};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -89,7 +90,13 @@ impl Worker<'_> {
         let lines = [(&b":method"[..], &b"GET"[..]), (b":path", b"/x"), (b":authority", b"a")];
         let request = Request { headers: &lines, source_address: None, route_name: None };
         let policy = self.policy;
-        let decision = policy.decide(&request, Timestamp::from_unix_nanos(now), self, &mut ());
+        let decision = policy.decide_now(
+            &request,
+            Timestamp::from_unix_nanos(now),
+            self,
+            &mut tokens(policy),
+            &mut (),
+        );
         if decision.verdict().is_ok() {
             self.shared.borrow_mut().admitted.push(now);
         }
@@ -149,7 +156,7 @@ proptest! {
         let request = Request { headers: &lines, source_address: None, route_name: None };
         let start = FIXED_NOW.unix_nanos() + early;
         let ask = |buckets: &mut MemoryStore, now: u64| {
-            let decision = policy.decide(&request, Timestamp::from_unix_nanos(now), buckets, &mut ());
+            let decision = policy.decide_now(&request, Timestamp::from_unix_nanos(now), buckets, &mut tokens(&policy), &mut ());
             match decision.effects() {
                 Effects::Forward(_) => None,
                 Effects::Reply(reply) => {
@@ -236,7 +243,7 @@ proptest! {
         headers.extend(lines.iter().map(|(name, value)| (name.as_bytes(), &value[..])));
         let request = Request { headers: &headers, source_address: peer.as_deref(), route_name: None };
         let mut buckets = MemoryStore::default();
-        let decision = policy.decide(&request, FIXED_NOW, &mut buckets, &mut Notes::default());
+        let decision = policy.decide_now(&request, FIXED_NOW, &mut buckets, &mut tokens(&policy), &mut Notes::default());
         let mut audit = Vec::new();
         decision.write_audit(&mut audit);
         prop_assert!(serde_json::from_slice::<Value>(&audit).is_ok(), "{}", String::from_utf8_lossy(&audit));
@@ -276,7 +283,7 @@ proptest! {
         }
         let request = Request { headers: &headers, source_address: Some(from.as_bytes()), route_name: None };
         let mut notes = Notes::default();
-        let decision = policy.decide(&request, FIXED_NOW, &mut MemoryStore::default(), &mut notes);
+        let decision = policy.decide_now(&request, FIXED_NOW, &mut MemoryStore::default(), &mut tokens(&policy), &mut notes);
         let mut output = notes.0;
         let mut audit = Vec::new();
         decision.write_audit(&mut audit);
@@ -301,8 +308,9 @@ fn grants(policy: &Value, from: &str) -> bool {
     ];
     let request =
         Request { headers: &lines, source_address: Some(from.as_bytes()), route_name: None };
-    let verdict =
-        policy.decide(&request, FIXED_NOW, &mut MemoryStore::default(), &mut ()).verdict();
+    let verdict = policy
+        .decide_now(&request, FIXED_NOW, &mut MemoryStore::default(), &mut tokens(&policy), &mut ())
+        .verdict();
     matches!(verdict, Ok(Grant::Principal | Grant::Public))
 }
 

@@ -9,6 +9,7 @@
 
 use portcullis_core::config::Node;
 use portcullis_core::{Address, MemoryStore, Path, Policy, Request};
+use portcullis_tests::policy::tokens;
 use portcullis_tests::template::FIXED_NOW;
 use portcullis_tests::vectors::{document, folder};
 use serde_json::{Value, json};
@@ -133,7 +134,13 @@ fn forwarded_for(trusted: &Value, peer: &str, lines: &Value) -> Option<String> {
     let source = std::net::SocketAddr::new(address, 4711).to_string();
     let request =
         Request { headers: &headers, source_address: Some(source.as_bytes()), route_name: None };
-    let decision = policy.decide(&request, FIXED_NOW, &mut MemoryStore::default(), &mut ());
+    let decision = policy.decide_now(
+        &request,
+        FIXED_NOW,
+        &mut MemoryStore::default(),
+        &mut tokens(&policy),
+        &mut (),
+    );
     let mut audit = Vec::new();
     decision.write_audit(&mut audit);
     let audit: Value = serde_json::from_slice(&audit).unwrap();

@@ -15,6 +15,7 @@ mod hardening;
 mod plugins;
 mod print;
 mod routes;
+mod tokens;
 
 use envoy::Guard;
 use finding::{Finding, Findings, Site, code};
@@ -111,6 +112,7 @@ fn check(file: &str) -> Report {
         .collect();
     envoy::check(&source, &guards, &mut findings);
     plugins::check(&source, &found, &guards, &mut findings);
+    tokens::check(&source, &guards, &mut findings);
     report.findings = findings.0;
     if found.is_empty() {
         let message = "no policy is in this file".to_owned();

@@ -2,17 +2,17 @@
 //! as it does.
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
-use portcullis_core::config::Diagnostic;
-use portcullis_core::{MemoryStore, Outcome, Policy, Request, Stage, Timestamp};
+use portcullis_core::{
+    Denial, MemoryStore, Outcome, Policy, PureVerifier, Request, Stage, Timestamp, Tokens,
+};
 
+use crate::choose::choose;
+use crate::clock::{now, time};
 use crate::exit::Exit;
-use crate::find::find;
-use crate::key::time;
+use crate::keys::{self, KeysOf};
 use crate::output::complain;
-use crate::read::{Fault, Source};
 
 mod print;
 mod request;
@@ -47,6 +47,10 @@ pub(crate) struct Explain {
     /// The name of the route that Envoy chose.
     #[arg(long, value_name = "NAME")]
     envoy_route: Option<String>,
+    /// The key set of an issuer whose keys Envoy would fetch; may be repeated. Secrets are read from the
+    /// environment, under the names that the policy has for them.
+    #[arg(long, value_name = "ISSUER=FILE", value_parser = keys::of)]
+    jwks: Vec<KeysOf>,
     /// The time of the request (RFC 3339); left out, now.
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Timestamp>,
@@ -67,22 +71,28 @@ enum Format {
 }
 
 pub(crate) fn run(arguments: &Explain) -> Exit {
-    let policy = match choose(arguments) {
+    let policy = match choose(&arguments.policy, arguments.gateway.as_deref()) {
         Ok(policy) => policy,
         Err(exit) => return exit,
     };
-    let asked = match asked(arguments) {
-        Ok(asked) => asked,
+    let read =
+        asked(arguments).and_then(|asked| Ok((asked, keys::gather(&policy, &arguments.jwks)?)));
+    match read {
+        Ok((asked, tokens)) => walk(&policy, &asked, tokens, arguments),
         Err((exit, why)) => {
             complain(&format!("error: {why}"));
-            return exit;
+            exit
         }
-    };
-    walk(&policy, &asked, arguments)
+    }
 }
 
 /// Makes the request as often as asked, and prints the last one.
-fn walk(policy: &Policy, asked: &Asked, arguments: &Explain) -> Exit {
+fn walk(
+    policy: &Policy,
+    asked: &Asked,
+    mut tokens: Tokens<PureVerifier>,
+    arguments: &Explain,
+) -> Exit {
     let lines = asked.lines();
     let headers: Vec<_> = lines.iter().map(|(name, value)| (&**name, &**value)).collect();
     let request = Request {
@@ -94,69 +104,25 @@ fn walk(policy: &Policy, asked: &Asked, arguments: &Explain) -> Exit {
     let mut buckets = MemoryStore::default();
     let mut allowed = 0_u32;
     for _ in 1..asked.repeat {
-        let decision = policy.decide(&request, now, &mut buckets, &mut ());
+        let decision = policy.decide_now(&request, now, &mut buckets, &mut tokens, &mut ());
         allowed = allowed.saturating_add(u32::from(decision.outcome() == Outcome::Allowed));
     }
     let mut stages: Vec<(Stage, String)> = Vec::new();
-    let decision = policy.decide(&request, now, &mut buckets, &mut stages);
+    let decision = policy.decide_now(&request, now, &mut buckets, &mut tokens, &mut stages);
     let before = (asked.repeat > 1).then_some((asked.repeat.saturating_sub(1), allowed));
     let seen = print::Seen { policy, decision: &decision, stages: &stages, now, before };
     match arguments.format {
         Format::Human => print::human(&seen),
         Format::Json => print::json(&seen),
     }
+    if decision.verdict() == Err(Denial::KeysUnavailable) {
+        for line in keys::missing(policy, &tokens, now) {
+            complain(&format!("note: {line}"));
+        }
+    }
     match decision.outcome() {
         Outcome::Refused => Exit::Refused,
         Outcome::Allowed | Outcome::Observed => Exit::Success,
-    }
-}
-
-/// The one policy that is meant; where it has errors, they are all that is said.
-fn choose(arguments: &Explain) -> Result<Policy, Exit> {
-    let file = &arguments.policy;
-    let source = Source::open(file).map_err(|fault| {
-        complain(&match fault {
-            Fault::Unreadable(why) => format!("error: `{file}` {why}"),
-            Fault::NotParsable(mark, why) => format!("error: {file}:{mark}: {why}"),
-        });
-        Exit::Unreadable
-    })?;
-    let mut policies = Vec::new();
-    let mut refused = Vec::new();
-    for found in find(&source) {
-        let compiled = found.compile();
-        match compiled.policy {
-            Some(policy) => policies.push(policy),
-            None => refused.extend(compiled.diagnostics.iter().map(|diagnostic: &Diagnostic| {
-                format!("{file}:{}: {diagnostic}", found.content.locate(&diagnostic.place))
-            })),
-        }
-    }
-    let names: Vec<_> = policies.iter().map(|policy| format!("`{}`", policy.gateway())).collect();
-    let mut meant: Vec<_> = policies
-        .into_iter()
-        .filter(|policy| arguments.gateway.as_deref().is_none_or(|name| name == policy.gateway()))
-        .collect();
-    match (meant.pop(), meant.is_empty(), refused.is_empty()) {
-        (Some(policy), true, true) => Ok(policy),
-        (Some(policy), true, false) if arguments.gateway.is_some() => Ok(policy),
-        (_, _, false) => {
-            for line in &refused {
-                complain(line);
-            }
-            Err(Exit::PolicyErrors)
-        }
-        (None, _, _) if names.is_empty() => {
-            complain(&format!("error: no policy is in `{file}`"));
-            Err(Exit::PolicyErrors)
-        }
-        _ => {
-            complain(&format!(
-                "error: choose one policy of `{file}` with `--gateway`: {}",
-                names.join(", ")
-            ));
-            Err(Exit::Usage)
-        }
     }
 }
 
@@ -192,9 +158,4 @@ fn with_port(peer: String) -> String {
         Ok(IpAddr::V6(address)) => format!("[{address}]:50000"),
         Err(_) => peer,
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

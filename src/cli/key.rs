@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use portcullis_core::{Timestamp, digest, key_text};
 use serde_json::json;
 
+use crate::clock::time;
 use crate::exit::Exit;
 use crate::output::{complain, print_json, print_lines};
 
@@ -172,10 +173,4 @@ fn name(text: &str) -> Result<String, String> {
         "a name is 1 to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit"
             .to_owned()
     })
-}
-
-/// A time of the policy language.
-pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse_rfc3339(text)
-        .ok_or_else(|| "a time is written as 2027-01-31T00:00:00Z (RFC 3339)".to_owned())
 }

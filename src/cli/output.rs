@@ -27,3 +27,15 @@ pub(crate) fn complain(line: &str) {
 pub(crate) fn plural(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
+
+/// A text from elsewhere on one line, without characters that would move the cursor or hide others.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().flat_map(char::escape_debug).collect()
+}
+
+/// The name of a file as messages repeat it. A key or a token that was given in its place is no less a
+/// secret: it is not repeated.
+pub(crate) fn file_name(name: &str) -> String {
+    let pasted = name.len() > 255 || name.starts_with("eyJ") || name.contains(['{', '"']);
+    if pasted { "the text in place of a file".to_owned() } else { format!("`{}`", plain(name)) }
+}

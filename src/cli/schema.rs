@@ -82,6 +82,7 @@ fn kind(kind_: &Kind, definitions: &mut Map<String, Value>) -> Value {
     match kind_ {
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Integer { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
+        Kind::Scalar => json!({"type": ["string", "number", "boolean"]}),
         Kind::Text(form) => text(form, definitions),
         Kind::Choice(choices) => {
             let words = choices.iter().map(|c| json!({"const": c.word, "description": c.doc}));
@@ -90,7 +91,9 @@ fn kind(kind_: &Kind, definitions: &mut Map<String, Value>) -> Value {
         Kind::List(of) => {
             let items = kind(of, definitions);
             let mut list = json!({"type": "array", "minItems": 1, "items": items});
-            if let (Kind::Text(_) | Kind::Choice(_), Some(list)) = (of, list.as_object_mut()) {
+            if let (Kind::Text(_) | Kind::Choice(_) | Kind::Scalar, Some(list)) =
+                (of, list.as_object_mut())
+            {
                 list.insert("uniqueItems".to_owned(), true.into());
             }
             list

@@ -2,7 +2,7 @@
 
 use crate::authn::{key_text, unescaped};
 use crate::authz::Requirement;
-use crate::decision::{Decision, Principal};
+use crate::decision::{Credential, Decision, Principal};
 use crate::json::{MAX_TEXT, Object};
 use crate::limit::State;
 
@@ -33,12 +33,15 @@ impl Decision<'_, '_> {
         );
         if let Some(principal) = &self.principal {
             identity(&mut record, principal, ["consumer", "credential", "credential_kind"]);
-            record.flag("retiring", principal.key.is_retiring());
+            record.flag("retiring", principal.key().is_some_and(|key| key.is_retiring()));
         }
         if let Some(claimed) = &self.claimed {
             let names = ["claimed_consumer", "claimed_credential", "claimed_credential_kind"];
             identity(&mut record, claimed, names);
         }
+        record
+            .text("claimed_issuer", self.claimed_issuer.map(|issuer| issuer.name().as_bytes()))
+            .text("token_fault", self.token_fault.map(str::as_bytes));
         if let Some(route) = self.route {
             let quantifier = match route.requirement {
                 Requirement::AnyOf(_) => "scopes_any_of",
@@ -103,12 +106,23 @@ fn without_user(text: &[u8]) -> &[u8] {
     text.rsplit(|byte| *byte == b'@').next().unwrap_or(text)
 }
 
+/// Who it is, and what proved it: the id of a key; of a token what its issuer says of it.
 fn identity(record: &mut Object<'_>, principal: &Principal<'_>, names: [&str; 3]) {
     let [consumer, credential, kind] = names;
-    record
-        .text(consumer, Some(principal.consumer.name().as_bytes()))
-        .text(credential, Some(principal.key.id().as_bytes()))
-        .text(kind, Some(b"api_key"));
+    record.callers(consumer, Some(principal.name().as_bytes()));
+    match &principal.credential {
+        Credential::ApiKey { key, .. } => {
+            record.text(credential, Some(key.id().as_bytes()));
+        }
+        Credential::Token { issuer, token } => {
+            record
+                .text("issuer", Some(issuer.name().as_bytes()))
+                .callers("subject", Some(token.subject().as_bytes()))
+                .callers("token_id", token.id.as_deref().map(str::as_bytes))
+                .callers("key_id", token.key_id.as_deref().map(str::as_bytes));
+        }
+    }
+    record.text(kind, Some(principal.kind().name().as_bytes()));
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 
 pub(crate) mod algorithm;
 pub(crate) mod api_key;
-mod base64url;
+pub(crate) mod base64url;
 pub(crate) mod claim_value;
-mod claims;
+pub(crate) mod claims;
 mod der;
-mod extract;
+pub(crate) mod extract;
 pub(crate) mod fault;
 mod grants;
 pub(crate) mod issuer;
+pub(crate) mod judge;
 pub(crate) mod jwk;
 pub(crate) mod jwks;
 pub(crate) mod jws;
@@ -18,5 +19,7 @@ pub(crate) mod secrets;
 pub(crate) mod signature;
 pub(crate) mod token;
 pub(crate) mod token_cache;
+pub(crate) mod tokens;
 
-pub(crate) use extract::{KeySource, Presented, SourceStrip, extract, unescaped};
+pub(crate) use extract::{Presented, Shown, Source, SourceStrip, Spot, extract, unescaped};
+pub(crate) use jwks::MAX_SET;

@@ -7,15 +7,15 @@ mod compile;
 pub mod diagnostic;
 mod forms;
 pub mod grammar;
-pub mod node;
+mod json;
 mod place;
 mod protobuf;
 mod shape;
 mod suggest;
 
+pub use crate::node::Node;
 pub use compile::compile;
 pub use diagnostic::{Diagnostic, Severity};
-pub use node::Node;
 
 use crate::policy::Policy;
 use diagnostic::code;

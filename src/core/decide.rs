@@ -8,44 +8,165 @@ mod scopes;
 #[cfg(test)]
 mod tests;
 
+use crate::authn::issuer::IssuerId;
+use crate::authn::signature::SignatureVerifier;
+use crate::authn::tokens::Tokens;
 use crate::decision::{Decision, Grant};
 use crate::explain::{Stage, Trace};
-use crate::limit::BucketStore;
+use crate::limit::{BucketStore, LimitId, LimitReport, State};
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::request::Request;
 use crate::route::{Access, Found, Route};
 use crate::time::Timestamp;
 
+/// How far a walk came.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and `Done` is the rule")]
+pub enum Step<'p, 'r> {
+    /// To its end.
+    Done(Decision<'p, 'r>),
+    /// To a question that only somebody outside can answer. [`Policy::resume`] goes on from there.
+    Ask(Pause),
+}
+
+/// A walk that waits for the keys of an issuer. It goes with the policy and the request that made it.
+#[derive(Debug)]
+pub struct Pause {
+    issuer: IssuerId,
+    key_id: Option<Box<str>>,
+    /// The limits by address that were spent: they are not spent again.
+    spent: Vec<(LimitId, State)>,
+}
+
+impl Pause {
+    /// Whose keys are needed.
+    pub fn issuer(&self) -> IssuerId {
+        self.issuer
+    }
+
+    /// The `kid` that the keys in force do not have. It is the caller's text.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The keys in force are as new as they can be.
+    Current,
+    /// Nobody can say whether there are newer ones.
+    Unavailable,
+}
+
+/// Why a walk stops.
+enum Halt {
+    Refused(Denial),
+    Ask(IssuerId, Option<Box<str>>),
+}
+
+impl From<Denial> for Halt {
+    fn from(denial: Denial) -> Self {
+        Self::Refused(denial)
+    }
+}
+
 impl Policy {
-    /// Decides one request. Never panics, whatever the bytes; spends tokens, changes nothing else.
-    pub fn decide<'p, 'r>(
+    /// Decides one request, or says what must be found out first. Never panics, whatever the bytes;
+    /// spends tokens of limits and remembers verified tokens, changes nothing else.
+    pub fn decide<'p, 'r, V: SignatureVerifier>(
         &'p self,
         request: &Request<'r>,
         now: Timestamp,
         buckets: &mut impl BucketStore,
+        tokens: &mut Tokens<V>,
+        trace: &mut impl Trace,
+    ) -> Step<'p, 'r> {
+        let decision = Decision::open(self, request, now);
+        let answer = None;
+        Walk { policy: self, request, now, buckets, tokens, trace, answer, decision }.walk()
+    }
+
+    /// Decides a request whose walk was paused. It begins anew with the same request, but limits by
+    /// address are not spent again and nothing is asked again.
+    #[expect(clippy::too_many_arguments, reason = "those of `decide` and what it asked")]
+    pub fn resume<'p, 'r, V: SignatureVerifier>(
+        &'p self,
+        pause: &Pause,
+        answer: Answer,
+        request: &Request<'r>,
+        now: Timestamp,
+        buckets: &mut impl BucketStore,
+        tokens: &mut Tokens<V>,
         trace: &mut impl Trace,
     ) -> Decision<'p, 'r> {
-        let decision = Decision::open(self, request, now);
-        let mut walk = Walk { policy: self, request, now, buckets, trace, decision };
-        walk.decision.verdict = walk.run();
-        walk.decision
+        let mut decision = Decision::open(self, request, now);
+        let spent = pause.spent.iter();
+        decision.limits.extend(spent.filter_map(|(id, state)| {
+            let limit = self.limits.get(usize::from(id.0))?;
+            Some(LimitReport { id: *id, limit, state: *state })
+        }));
+        let answer = Some(answer);
+        match (Walk { policy: self, request, now, buckets, tokens, trace, answer, decision }).walk()
+        {
+            Step::Done(decision) => decision,
+            Step::Ask(_) => {
+                // INVARIANT: a walk with an answer does not ask. Should it ever, it ends in a refusal.
+                let mut decision = Decision::open(self, request, now);
+                decision.verdict = Err(Denial::KeysUnavailable);
+                decision
+            }
+        }
+    }
+
+    /// Decides a request where nothing can be found out: with the keys that are there.
+    pub fn decide_now<'p, 'r, V: SignatureVerifier>(
+        &'p self,
+        request: &Request<'r>,
+        now: Timestamp,
+        buckets: &mut impl BucketStore,
+        tokens: &mut Tokens<V>,
+        trace: &mut impl Trace,
+    ) -> Decision<'p, 'r> {
+        match self.decide(request, now, buckets, tokens, trace) {
+            Step::Done(decision) => decision,
+            Step::Ask(pause) => {
+                self.resume(&pause, Answer::Current, request, now, buckets, tokens, trace)
+            }
+        }
     }
 }
 
 /// One request on its way.
-struct Walk<'w, 'p, 'r, S, T> {
+struct Walk<'w, 'p, 'r, S, V, T> {
     policy: &'p Policy,
     request: &'w Request<'r>,
     now: Timestamp,
     buckets: &'w mut S,
+    tokens: &'w mut Tokens<V>,
     trace: &'w mut T,
+    /// What became of the question that the walk paused for.
+    answer: Option<Answer>,
     decision: Decision<'p, 'r>,
 }
 
-impl<'p, S: BucketStore, T: Trace> Walk<'_, 'p, '_, S, T> {
+impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S, V, T> {
+    fn walk(mut self) -> Step<'p, 'r> {
+        self.decision.verdict = match self.run() {
+            Ok(grant) => Ok(grant),
+            Err(Halt::Refused(denial)) => Err(denial),
+            Err(Halt::Ask(issuer, key_id)) => {
+                let limits = self.decision.limits.iter();
+                let spent = limits.map(|report| (report.id, report.state)).collect();
+                return Step::Ask(Pause { issuer, key_id, spent });
+            }
+        };
+        Step::Done(self.decision)
+    }
+
     /// The order of checks.
-    fn run(&mut self) -> Result<Grant, Denial> {
+    fn run(&mut self) -> Result<Grant, Halt> {
         self.read_form()?;
         self.locate_caller()?;
         self.refuse_denied_networks()?;
@@ -53,7 +174,7 @@ impl<'p, S: BucketStore, T: Trace> Walk<'_, 'p, '_, S, T> {
         let route = self.find_route();
         self.spend_address_limits()?;
         let route = route?;
-        let shown = self.extract_credential()?;
+        let shown = self.extract_credentials()?;
         self.authenticate(shown, route)?;
         self.authorise(route)?;
         self.spend_limits(route)?;

@@ -1,8 +1,12 @@
 //! The decision: a value that holds all that was learned on the way to it.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use crate::authn::api_key::ApiKey;
+use crate::authn::extract::CredentialKind;
+use crate::authn::issuer::Issuer;
+use crate::authn::token::Token;
 use crate::authz::{ScopeId, ScopeSet};
 use crate::headers::Headers;
 use crate::limit::LimitReport;
@@ -46,22 +50,90 @@ impl Outcome {
 }
 
 /// Who a request turned out to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Principal<'p> {
-    pub(crate) consumer: &'p Consumer,
-    pub(crate) key: &'p ApiKey,
-    pub(crate) scopes: &'p ScopeSet,
+    /// The configured caller. Only a token can be without one.
+    pub(crate) consumer: Option<&'p Consumer>,
+    pub(crate) credential: Credential<'p>,
+}
+
+/// What proved it.
+#[derive(Clone, Debug)]
+pub(crate) enum Credential<'p> {
+    ApiKey { key: &'p ApiKey, scopes: &'p ScopeSet },
+    Token { issuer: &'p Issuer, token: Rc<Token> },
 }
 
 impl<'p> Principal<'p> {
-    /// The consumer.
-    pub fn consumer(&self) -> &'p Consumer {
+    /// The consumer's name; of a token without one, the issuer's name, a colon, and the claim that names
+    /// the caller. No consumer has a name with a colon.
+    pub fn name(&self) -> &str {
+        match (self.consumer, &self.credential) {
+            (Some(consumer), _) => consumer.name(),
+            (None, Credential::Token { token, .. }) => &token.name,
+            // INVARIANT: every key is a consumer's.
+            (None, Credential::ApiKey { key, .. }) => key.id(),
+        }
+    }
+
+    /// The name as a header can hold it: visible ASCII.
+    pub(crate) fn header_name(&self) -> &str {
+        match (self.consumer, &self.credential) {
+            (None, Credential::Token { token, .. }) => &token.header_name,
+            _ => self.name(),
+        }
+    }
+
+    /// What limits tell credentials apart by: the id of a key; of tokens, whom they name, because a
+    /// caller can have any number of tokens.
+    pub(crate) fn credential_name(&self) -> &str {
+        match &self.credential {
+            Credential::ApiKey { key, .. } => key.id(),
+            Credential::Token { token, .. } => &token.name,
+        }
+    }
+
+    pub(crate) fn scopes(&self) -> &ScopeSet {
+        match &self.credential {
+            Credential::ApiKey { scopes, .. } => scopes,
+            Credential::Token { token, .. } => &token.scopes,
+        }
+    }
+
+    pub(crate) fn token(&self) -> Option<&Token> {
+        match &self.credential {
+            Credential::Token { token, .. } => Some(token),
+            Credential::ApiKey { .. } => None,
+        }
+    }
+
+    /// The consumer, where there is one.
+    pub fn consumer(&self) -> Option<&'p Consumer> {
         self.consumer
     }
 
-    /// The key that was shown.
-    pub fn key(&self) -> &'p ApiKey {
-        self.key
+    /// The key that was shown, where it was one.
+    pub fn key(&self) -> Option<&'p ApiKey> {
+        match &self.credential {
+            Credential::ApiKey { key, .. } => Some(key),
+            Credential::Token { .. } => None,
+        }
+    }
+
+    /// The issuer of the token that was shown, where it was one.
+    pub fn issuer(&self) -> Option<&'p Issuer> {
+        match &self.credential {
+            Credential::Token { issuer, .. } => Some(issuer),
+            Credential::ApiKey { .. } => None,
+        }
+    }
+
+    /// What was shown.
+    pub fn kind(&self) -> CredentialKind {
+        match &self.credential {
+            Credential::ApiKey { .. } => CredentialKind::ApiKey,
+            Credential::Token { .. } => CredentialKind::Jwt,
+        }
     }
 }
 
@@ -80,6 +152,12 @@ pub struct Decision<'p, 'r> {
     pub(crate) principal: Option<Principal<'p>>,
     /// Named by a credential that was refused.
     pub(crate) claimed: Option<Principal<'p>>,
+    /// Whether there was a token at all.
+    pub(crate) token_shown: bool,
+    /// Named by a token that was refused.
+    pub(crate) claimed_issuer: Option<&'p Issuer>,
+    /// What was wrong with it, in our own words.
+    pub(crate) token_fault: Option<&'static str>,
     pub(crate) limits: Vec<LimitReport<'p>>,
     /// The network or limit that refused.
     pub(crate) rule: Option<&'p str>,
@@ -101,6 +179,9 @@ impl<'p, 'r> Decision<'p, 'r> {
             route: None,
             principal: None,
             claimed: None,
+            token_shown: false,
+            claimed_issuer: None,
+            token_fault: None,
             limits: Vec::new(),
             rule: None,
             missing: Vec::new(),

@@ -1,8 +1,12 @@
 //! What the enforcement point must do: forward with edits, or reply. Never both, never neither.
 
+mod challenge;
+mod schedule;
+
 use std::borrow::Cow;
 
 use crate::authn::SourceStrip;
+use crate::authn::extract::{Bearer, Source, bearer};
 use crate::decision::{Decision, Outcome};
 use crate::json::Object;
 use crate::limit::{LimitReport, State};
@@ -61,8 +65,9 @@ impl<'r> Decision<'_, 'r> {
         if !self.only_observes() {
             forward.response = rate_limit_headers(&self.limits);
         }
-        let retiring =
-            self.principal.map(|principal| principal.key).filter(|key| key.is_retiring());
+        forward.response.extend(self.schedule_headers());
+        let key = self.principal.as_ref().and_then(|principal| principal.key());
+        let retiring = key.filter(|key| key.is_retiring());
         if let (Some(key), Some(header)) = (retiring, &self.policy.retiring_header) {
             let end = key.expires.map_or_else(|| "true".to_owned(), |end| end.to_string());
             forward.response.push((header, end));
@@ -70,9 +75,20 @@ impl<'r> Decision<'_, 'r> {
         forward
     }
 
-    /// Takes credentials out of query and cookies. Headers are removed by name.
+    /// Takes credentials out of `Authorization`, query and cookies. Other headers are removed by name.
     fn strip_sources(&self, forward: &mut Forward<'_>) {
-        let sources = &self.policy.key_sources;
+        let sources = &self.policy.sources;
+        if sources.iter().any(Source::strips_bearer) {
+            let is_ours = match self.headers.authorization {
+                Field::Absent => false,
+                Field::One(value) => bearer(value) != Bearer::OtherScheme,
+                // As with cookies below.
+                Field::Many => true,
+            };
+            if is_ours {
+                forward.remove.push(b"authorization");
+            }
+        }
         let target = self.headers.path.one().and_then(|path| SourceStrip::target(sources, path));
         if let Some(target) = target {
             forward.set.push((":path", Cow::Owned(target)));
@@ -95,12 +111,24 @@ impl<'r> Decision<'_, 'r> {
         let Some(principal) = &self.principal else { return };
         let identity = &self.policy.identity;
         let values = [
-            (&identity.consumer, principal.consumer.name()),
-            (&identity.credential, principal.key.id()),
-            (&identity.scopes, principal.scopes.text()),
+            (&identity.consumer, principal.header_name()),
+            (
+                &identity.credential,
+                principal
+                    .issuer()
+                    .map_or_else(|| principal.credential_name(), |issuer| issuer.name()),
+            ),
+            (&identity.scopes, principal.scopes().text()),
         ];
         for (header, value) in values {
             if let Some(header) = header {
+                forward.set.push((header, Cow::Borrowed(value.as_bytes())));
+            }
+        }
+        let told = principal.token().map(|token| &*token.headers).unwrap_or_default();
+        for (position, value) in told {
+            let headers = &self.policy.token_rules.headers;
+            if let Some((_, header)) = headers.get(usize::from(*position)) {
                 forward.set.push((header, Cow::Borrowed(value.as_bytes())));
             }
         }
@@ -110,25 +138,12 @@ impl<'r> Decision<'_, 'r> {
         let mut reply = Reply::bare(denial, self.headers.is_grpc());
         let public = denial.public();
         let scopes = || self.policy.scopes.names_of(self.missing.iter().copied());
-        match public {
-            Public::Unauthenticated => {
-                reply.headers.push((CHALLENGE, format!("ApiKey realm=\"{}\"", self.policy.realm)));
-            }
-            Public::InsufficientScope => {
-                // RFC 6750 section 3.1 has these parameters for bearer tokens; they say as much here.
-                let missing = scopes().collect::<Vec<_>>().join(" ");
-                let realm = &self.policy.realm;
-                let challenge = format!(
-                    "ApiKey realm=\"{realm}\", error=\"insufficient_scope\", scope=\"{missing}\""
-                );
-                reply.headers.push((CHALLENGE, challenge));
-            }
-            Public::RateLimited => {
-                reply.headers.push(("retry-after", retry_after(&self.limits).to_string()));
-                reply.headers.extend(rate_limit_headers(&self.limits));
-            }
-            Public::Malformed | Public::Ambiguous | Public::Forbidden | Public::Unavailable => {}
+        reply.headers.extend(self.challenges(denial));
+        if public == Public::RateLimited {
+            reply.headers.push(("retry-after", retry_after(&self.limits).to_string()));
+            reply.headers.extend(rate_limit_headers(&self.limits));
         }
+        reply.headers.extend(self.schedule_headers());
         if reply.grpc_status.is_none() {
             reply.body = problem(public, self.request_id(), scopes());
         }
@@ -141,8 +156,6 @@ impl<'r> Decision<'_, 'r> {
         self.headers.request_id.one().filter(|id| id.len() <= 64 && id.iter().all(good))
     }
 }
-
-const CHALLENGE: &str = "www-authenticate";
 
 impl Reply {
     /// A reply that knows nothing but its reason: for a filter without a policy, or whose host failed.

@@ -2,8 +2,8 @@
 
 use crate::request::{Field, HeaderLine};
 
-/// Most header sources of credentials that a policy may name.
-pub(crate) const MAX_CREDENTIAL_HEADERS: usize = 4;
+/// Most header sources of credentials that a policy may name, of both kinds together.
+pub(crate) const MAX_CREDENTIAL_HEADERS: usize = 8;
 
 /// What the decision does with the lines of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +16,13 @@ pub(crate) enum Role {
     RequestId,
     ForwardedFor,
     Cookie,
+    /// May hold a token behind its scheme, or a credential of somebody else's.
+    Authorization,
     Country,
     /// Carries a credential: the position among the policy's header sources.
     Credential(u8),
+    /// The same, and in its exact spelling it goes on to the upstream.
+    ForwardedCredential(u8),
     /// Never reaches an upstream.
     Stripped,
 }
@@ -65,7 +69,10 @@ impl NameTable {
     /// Whether a trailer of this name must never reach an upstream: what is stripped as a header, and
     /// what is read as one. Envoy writes no trailers of these names, so they are the caller's.
     pub(crate) fn is_stripped_trailer(&self, name: &[u8]) -> bool {
-        let read = matches!(self.find(name), Some((Role::Country | Role::Cookie, _)));
+        let read = matches!(
+            self.find(name),
+            Some((Role::Country | Role::Cookie | Role::Authorization, _))
+        );
         read || self.is_stripped(name)
     }
 
@@ -73,7 +80,7 @@ impl NameTable {
     pub(crate) fn is_stripped(&self, name: &[u8]) -> bool {
         match self.find(name) {
             Some((Role::Stripped | Role::Credential(_), _)) => true,
-            Some((Role::Country, exact)) => !exact,
+            Some((Role::Country | Role::ForwardedCredential(_), exact)) => !exact,
             _ => false,
         }
     }
@@ -98,6 +105,7 @@ pub(crate) struct Headers<'r> {
     pub(crate) content_type: Field<'r>,
     pub(crate) request_id: Field<'r>,
     pub(crate) cookie: Field<'r>,
+    pub(crate) authorization: Field<'r>,
     pub(crate) country: Field<'r>,
     pub(crate) credentials: [Field<'r>; MAX_CREDENTIAL_HEADERS],
     /// Names to remove before an upstream sees the request, as they were spelled.
@@ -125,14 +133,23 @@ impl<'r> Headers<'r> {
             (Role::RequestId, true) => self.request_id.add(value),
             (Role::Cookie, true) => self.cookie.add(value),
             (Role::Country, true) => self.country.add(value),
+            (Role::Authorization, true) => self.authorization.add(value),
             (Role::Credential(position), true) => {
-                if let Some(field) = self.credentials.get_mut(usize::from(position)) {
-                    field.add(value);
-                }
+                self.add_credential(position, value);
                 self.strip(name);
             }
-            (Role::Stripped | Role::Credential(_) | Role::Country, _) => self.strip(name),
+            (Role::ForwardedCredential(position), true) => self.add_credential(position, value),
+            (
+                Role::Stripped | Role::Credential(_) | Role::ForwardedCredential(_) | Role::Country,
+                _,
+            ) => self.strip(name),
             _ => {}
+        }
+    }
+
+    fn add_credential(&mut self, position: u8, value: &'r [u8]) {
+        if let Some(field) = self.credentials.get_mut(usize::from(position)) {
+            field.add(value);
         }
     }
 

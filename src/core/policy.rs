@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use crate::address::Cidr;
-use crate::authn::KeySource;
+use crate::authn::Source;
 use crate::authn::api_key::{ApiKey, KeyTable};
-use crate::authz::ScopeTable;
+use crate::authn::extract::CredentialKind;
+use crate::authn::issuer::Issuer;
+use crate::authn::token::TokenRules;
+use crate::authz::{ScopeSetId, ScopeTable};
 use crate::headers::NameTable;
 use crate::limit::{Limit, LimitId};
 use crate::network::{NetworkSet, NetworkTable};
 use crate::route::{Methods, Route, RouteId, RouteTable};
+use crate::time::Timestamp;
 
 /// Position of a consumer in its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +28,34 @@ pub struct Consumer {
     pub(crate) networks: NetworkSet,
     pub(crate) deny: NetworkSet,
     pub(crate) limits: Box<[LimitId]>,
+    /// The most that its tokens may do; its keys have sets of their own.
+    pub(crate) scopes: ScopeSetId,
+    /// When its API keys end.
+    pub(crate) schedule: Option<Box<Schedule>>,
+}
+
+/// When API keys end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Schedule {
+    pub(crate) deprecated: Option<Timestamp>,
+    /// The first instant at which keys are refused.
+    pub(crate) sunset: Option<Timestamp>,
+    /// Where callers read what to do.
+    pub(crate) link: Option<Box<str>>,
+}
+
+impl Schedule {
+    /// Two schedules as one: the earlier times, the first link.
+    pub(crate) fn both(&self, other: &Self) -> Self {
+        let earlier = |one: Option<Timestamp>, other: Option<Timestamp>| {
+            [one, other].into_iter().flatten().min()
+        };
+        Self {
+            deprecated: earlier(self.deprecated, other.deprecated),
+            sunset: earlier(self.sunset, other.sunset),
+            link: self.link.clone().or_else(|| other.link.clone()),
+        }
+    }
 }
 
 impl Consumer {
@@ -73,7 +105,13 @@ pub struct Policy {
     pub(crate) address_source: AddressSource,
     pub(crate) reads_country: bool,
     pub(crate) names: NameTable,
-    pub(crate) key_sources: Box<[KeySource]>,
+    pub(crate) sources: Box<[Source]>,
+    /// Which kind counts where both are shown.
+    pub(crate) precedence: Option<CredentialKind>,
+    pub(crate) token_rules: TokenRules,
+    /// Address of the protected resource's metadata.
+    pub(crate) resource_metadata: Option<Box<str>>,
+    pub(crate) shares_keys: bool,
     pub(crate) retiring_header: Option<Box<str>>,
     pub(crate) identity: IdentityHeaders,
     pub(crate) networks: NetworkTable,
@@ -124,6 +162,16 @@ impl Policy {
     /// The routes, in the policy's order.
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// The issuers of tokens, in the policy's order.
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.token_rules.issuers
+    }
+
+    /// Whether fetched key sets may be kept in shared data that has no owner.
+    pub fn shares_keys(&self) -> bool {
+        self.shares_keys
     }
 
     /// The keys, in no particular order.

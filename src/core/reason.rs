@@ -13,6 +13,8 @@ pub enum Denial {
     CredentialAmbiguous,
     /// The route needs a credential and none was shown.
     CredentialMissing,
+    /// The credential is good, and of a kind or an issuer that the route does not take.
+    CredentialNotAccepted,
     /// No configured key has this digest, or the text cannot be a key.
     KeyUnknown,
     /// The key's `not_before` is still to come.
@@ -21,6 +23,8 @@ pub enum Denial {
     KeyExpired,
     /// The key's state is `revoked`.
     KeyRevoked,
+    /// API keys are not taken here any more: their `sunset` has passed.
+    KeySunset,
     /// The token is not one signed token in its one spelling, or a claim has a wrong type.
     TokenMalformed,
     /// The token's `typ` is none that the issuer's tokens may have.
@@ -43,8 +47,10 @@ pub enum Denial {
     TokenLifetime,
     /// The policy revokes the token, its key, its subject or its issuer.
     TokenRevoked,
-    /// The key is good, its consumer is disabled.
+    /// The credential is good, its consumer is disabled.
     ConsumerDisabled,
+    /// The token is good, and its claims make it the token of two consumers.
+    ConsumerAmbiguous,
     /// No route matches host and path.
     RouteUnknown,
     /// Routes match host and path, none of them this method.
@@ -61,6 +67,8 @@ pub enum Denial {
     NetworkNotAllowed,
     /// The principal lacks a scope that the route asks for.
     ScopeMissing,
+    /// A claim of the token is not what the route asks for.
+    ClaimNotAllowed,
     /// A limit has no token left.
     RateLimited,
     /// The issuer's keys are not there, or too old.
@@ -94,7 +102,7 @@ pub enum Public {
 struct Row(Denial, &'static str, Public, &'static str);
 
 /// Every reason once, in the order of the enum: code, public form, meaning for the operator.
-const TABLE: [Row; 31] = [
+const TABLE: [Row; 35] = [
     Row(
         Denial::RequestMalformed,
         "request_malformed",
@@ -112,6 +120,12 @@ const TABLE: [Row; 31] = [
         "credential_missing",
         Public::Unauthenticated,
         "the route needs a credential and none was sent",
+    ),
+    Row(
+        Denial::CredentialNotAccepted,
+        "credential_not_accepted",
+        Public::Unauthenticated,
+        "the credential is good, and of a kind or an issuer that the route does not take",
     ),
     Row(
         Denial::KeyUnknown,
@@ -132,6 +146,12 @@ const TABLE: [Row; 31] = [
         "the key's `expires` has passed",
     ),
     Row(Denial::KeyRevoked, "key_revoked", Public::Unauthenticated, "the key's state is `revoked`"),
+    Row(
+        Denial::KeySunset,
+        "key_sunset",
+        Public::Unauthenticated,
+        "API keys are not taken here any more: their `sunset` has passed",
+    ),
     Row(
         Denial::TokenMalformed,
         "token_malformed",
@@ -202,7 +222,13 @@ const TABLE: [Row; 31] = [
         Denial::ConsumerDisabled,
         "consumer_disabled",
         Public::Unauthenticated,
-        "the key is good, its consumer is disabled",
+        "the credential is good, its consumer is disabled",
+    ),
+    Row(
+        Denial::ConsumerAmbiguous,
+        "consumer_ambiguous",
+        Public::Forbidden,
+        "the token is good, and its claims make it the token of two consumers",
     ),
     Row(Denial::RouteUnknown, "route_unknown", Public::Forbidden, "no route matches host and path"),
     Row(
@@ -246,6 +272,12 @@ const TABLE: [Row; 31] = [
         "scope_missing",
         Public::InsufficientScope,
         "the caller lacks a scope that the route asks for",
+    ),
+    Row(
+        Denial::ClaimNotAllowed,
+        "claim_not_allowed",
+        Public::Forbidden,
+        "a claim of the token is not what the route asks for",
     ),
     Row(Denial::RateLimited, "rate_limited", Public::RateLimited, "a limit has no token left"),
     Row(

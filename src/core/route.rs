@@ -11,9 +11,13 @@ mod cover;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use crate::authn::claim_value::Condition;
+use crate::authn::issuer::IssuerId;
+use crate::authn::token::ClaimId;
 use crate::authz::Requirement;
 use crate::limit::LimitId;
 use crate::network::NetworkSet;
+use crate::policy::Schedule;
 
 /// Position of a route in its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,13 +34,50 @@ pub(crate) enum Access {
     Credentials,
 }
 
+/// The credentials that a route takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accepts {
+    pub(crate) api_key: bool,
+    pub(crate) jwt: bool,
+    /// Issuers whose tokens it takes; empty: all.
+    pub(crate) issuers: Box<[IssuerId]>,
+}
+
+impl Accepts {
+    pub(crate) fn issuer(&self, id: IssuerId) -> bool {
+        self.jwt && (self.issuers.is_empty() || self.issuers.contains(&id))
+    }
+}
+
+/// What a route asks of one claim.
+#[derive(Clone, Debug)]
+pub(crate) struct ClaimRule {
+    pub(crate) claim: ClaimId,
+    /// As the policy writes it, for whoever asks why.
+    pub(crate) name: Box<str>,
+    pub(crate) must: Must,
+}
+
+/// What a claim must be.
+#[derive(Clone, Debug)]
+pub(crate) enum Must {
+    Hold(Condition),
+    /// The text that the path has for a parameter: the route's patterns, and where it stands in each.
+    EqualParameter(Box<[(PathPattern, usize)]>),
+}
+
 /// A rule for some requests.
 #[derive(Clone, Debug)]
 pub struct Route {
     pub(crate) name: Box<str>,
     pub(crate) position: RouteId,
     pub(crate) access: Access,
+    pub(crate) accepts: Accepts,
     pub(crate) requirement: Requirement,
+    /// What is asked of a token's claims, all of it.
+    pub(crate) claims: Box<[ClaimRule]>,
+    /// When it stops to take API keys.
+    pub(crate) schedule: Option<Box<Schedule>>,
     /// Where callers must be; empty: anywhere.
     pub(crate) networks: NetworkSet,
     /// Where callers must not be.
@@ -146,6 +187,35 @@ pub(crate) enum Segment {
 pub(crate) struct PathPattern {
     pub(crate) segments: Vec<Segment>,
     pub(crate) rest: bool,
+}
+
+impl PathPattern {
+    /// The segment of a canonical path at this position, if the path is one of the pattern's.
+    pub(crate) fn segment<'t>(&self, path: &'t str, position: usize) -> Option<&'t str> {
+        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        let mut wanted = None;
+        for (at, pattern) in self.segments.iter().enumerate() {
+            let segment = segments.next()?;
+            let fits = match pattern {
+                Segment::Literal(text) => **text == *segment,
+                Segment::Parameter(_) => !segment.is_empty(),
+            };
+            if !fits {
+                return None;
+            }
+            if at == position {
+                wanted = Some(segment);
+            }
+        }
+        if self.rest == segments.next().is_some() { wanted } else { None }
+    }
+
+    /// Where a parameter stands.
+    pub(crate) fn position(&self, parameter: &str) -> Option<usize> {
+        self.segments
+            .iter()
+            .position(|segment| matches!(segment, Segment::Parameter(name) if **name == *parameter))
+    }
 }
 
 /// A place in the tree of segments.

@@ -15,6 +15,9 @@ impl Timestamp {
         Self(nanos)
     }
 
+    /// The last instant that can be written.
+    pub const LAST: Self = Self(u64::MAX);
+
     /// Nanoseconds since the unix epoch.
     pub const fn unix_nanos(self) -> u64 {
         self.0
@@ -29,6 +32,31 @@ impl Timestamp {
     /// Nanoseconds from `earlier` to this instant, 0 if `earlier` is the later one.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// The date as HTTP has it (RFC 9110 section 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub(crate) fn http_date(self) -> String {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let seconds = self.0 / SECOND;
+        let days = seconds / 86_400;
+        let (year, month, day) = civil_from_days(days);
+        let nth = |index: u64| usize::try_from(index).unwrap_or(usize::MAX);
+        let weekday = DAYS.get(nth(days % 7)).copied().unwrap_or_default();
+        let month = MONTHS.get(nth(month.saturating_sub(1))).copied().unwrap_or_default();
+        let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+        format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+    }
+
+    /// Whole seconds since the unix epoch.
+    pub(crate) const fn unix_seconds(self) -> u64 {
+        self.0 / SECOND
+    }
+
+    /// Whole seconds since the unix epoch, rounded up.
+    pub(crate) const fn unix_seconds_up(self) -> u64 {
+        self.0.div_ceil(SECOND)
     }
 
     /// Reads an RFC 3339 date-time in upper-case form: `2026-12-01T00:00:00Z`, with an optional
@@ -191,6 +219,19 @@ mod tests {
         check("2000-03-01T01:30:00+02:00", Some("2000-02-29T23:30:00.000Z"));
         check("2099-12-31T23:59:59.123456789-00:30", Some("2100-01-01T00:29:59.123Z"));
         check("2554-07-21T23:34:33Z", Some("2554-07-21T23:34:33.000Z"));
+    }
+
+    #[test]
+    fn writes_dates_as_http_has_them() {
+        let date = |text| Timestamp::parse_rfc3339(text).map(Timestamp::http_date);
+        let dates = [
+            ("1994-11-06T08:49:37Z", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            ("2024-02-29T23:59:59.999Z", "Thu, 29 Feb 2024 23:59:59 GMT"),
+        ];
+        for (text, expected) in dates {
+            assert_eq!(date(text).as_deref(), Some(expected));
+        }
     }
 
     #[test]

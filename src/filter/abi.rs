@@ -1,15 +1,18 @@
 //! The host's side of proxy-wasm ABI 0.2.1 as functions over byte slices.
 //!
-//! This is the only file with `unsafe` blocks. It knows the calls and their statuses, not what they
-//! are for. Every status that the host can answer becomes a `Result`: none of them panics, because a
-//! panic takes down all later requests of the worker.
+//! Only this file and those below `abi/` have `unsafe` blocks. It knows the calls and their statuses,
+//! not what they are for. Every status that the host can answer becomes a `Result`: none of them
+//! panics, because a panic takes down all later requests of the worker.
 
+mod foreign;
 mod raw;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
+
+pub(crate) use foreign::call_foreign;
 
 /// A host call that did not do what it was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

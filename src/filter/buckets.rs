@@ -92,6 +92,11 @@ impl Buckets {
         Ok(Self { secret })
     }
 
+    /// The secret of the process.
+    pub(crate) fn secret(&self) -> [u8; 16] {
+        self.secret
+    }
+
     /// The store for one request.
     pub(crate) fn store<'b>(
         &'b self,

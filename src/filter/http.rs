@@ -117,7 +117,10 @@ impl Http {
         let now = host::now()?;
 
         let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.name);
-        let mut decision = policy.decide(&request, now, &mut store, &mut ());
+        let Ok(mut tokens) = generation.tokens.try_borrow_mut() else {
+            return Ok(Carried::Reply(Reply::bare(Denial::HostFailure, false)));
+        };
+        let mut decision = policy.decide_now(&request, now, &mut store, &mut tokens, &mut ());
         if let Some(fault) = store.fault {
             self.log(&fault);
         }
@@ -221,8 +224,10 @@ fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Met
     if let (Err(Denial::RateLimited), Some(limit)) = (decision.verdict(), decision.rule()) {
         metrics.limit_refusal(gateway, limit);
     }
-    if let Some(principal) = decision.principal().filter(|principal| principal.key().is_retiring())
+    if let Some(principal) = decision
+        .principal()
+        .filter(|principal| principal.key().is_some_and(|key| key.is_retiring()))
     {
-        metrics.retiring_key(gateway, principal.consumer().name());
+        metrics.retiring_key(gateway, principal.name());
     }
 }

@@ -13,6 +13,7 @@ mod buckets;
 mod host;
 mod http;
 mod metrics;
+mod native;
 mod root;
 
 use std::cell::RefCell;
@@ -86,7 +87,8 @@ extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
                 }
             }
         }
-        filter.roots.configure(inbox, root, size)
+        let secret = filter.buckets.as_ref().map_or([0; 16], |buckets| buckets.secret());
+        filter.roots.configure(inbox, root, size, secret)
     });
     u32::from(accepted.unwrap_or(false))
 }

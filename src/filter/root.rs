@@ -10,7 +10,7 @@ use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use portcullis_core::config::Severity;
-use portcullis_core::{Policy, Timestamp};
+use portcullis_core::{Policy, PureVerifier, Timestamp, Tokens};
 
 use crate::abi::{self, HostFault, Inbox, Level};
 use crate::host;
@@ -29,6 +29,7 @@ const SOON: u64 = 14 * 86_400 * 1_000_000_000;
 pub(crate) struct Generation {
     pub(crate) policy: Policy,
     pub(crate) known: RefCell<Known>,
+    pub(crate) tokens: RefCell<Tokens<PureVerifier>>,
 }
 
 /// The generations of this VM by root context.
@@ -50,7 +51,13 @@ impl Roots {
 
     /// Compiles a configuration of `size` bytes and puts it in force. False: refused, and what was in
     /// force stays. Every diagnostic is a line of the log, in the words of `portcullis check`.
-    pub(crate) fn configure(&mut self, inbox: &Inbox, root: u32, size: usize) -> bool {
+    pub(crate) fn configure(
+        &mut self,
+        inbox: &Inbox,
+        root: u32,
+        size: usize,
+        secret: [u8; 16],
+    ) -> bool {
         let source = match abi::configuration(inbox, size) {
             Ok(source) => source,
             Err(fault) => {
@@ -68,12 +75,21 @@ impl Roots {
             abi::log(level, &diagnostic.to_string());
         }
         let Some(policy) = compiled.policy else { return false };
+        let mut tokens = Tokens::new(&policy, PureVerifier, secret);
+        let variable = |name: &str| Some(std::env::var_os(name)?.into_encoded_bytes());
+        if let Err(findings) = tokens.read_secrets(&policy, variable) {
+            for finding in &findings {
+                abi::log(Level::Error, &finding.to_string());
+            }
+            return false;
+        }
         if let Err(fault) = abi::tick_every(FIRST_TICK) {
             abi::log(Level::Warn, &format!("gauges stay unset: {fault}"));
         }
         abi::log(Level::Info, &in_force(&policy, begun));
         let known = RefCell::new(Known::default());
-        self.0.insert(root, Rc::new(Generation { policy, known }));
+        let tokens = RefCell::new(tokens);
+        self.0.insert(root, Rc::new(Generation { policy, known, tokens }));
         true
     }
 

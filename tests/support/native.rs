@@ -3,8 +3,11 @@
 use crate::case::{Listener, Request};
 use crate::envoy::request_id;
 use crate::expect::{Arrived, Gateway, Seen};
+use crate::policy::tokens;
 use crate::presented::{Presented, presented};
-use portcullis_core::{Effects, Forward, MemoryStore, Policy, Reply, Timestamp};
+use portcullis_core::{
+    Effects, Forward, MemoryStore, Policy, PureVerifier, Reply, Timestamp, Tokens,
+};
 
 /// A policy with its buckets and a clock that stands still.
 pub struct Native {
@@ -12,11 +15,13 @@ pub struct Native {
     listener: Listener,
     now: Timestamp,
     buckets: MemoryStore,
+    tokens: Tokens<PureVerifier>,
 }
 
 impl Native {
     pub fn new(policy: Policy, listener: Listener, now: Timestamp) -> Self {
-        Self { policy, listener, now, buckets: MemoryStore::default() }
+        let tokens = tokens(&policy);
+        Self { policy, listener, now, buckets: MemoryStore::default(), tokens }
     }
 }
 
@@ -32,7 +37,8 @@ impl Gateway for Native {
             route_name: shown.route_name.as_deref().filter(|_| needs.route_name),
         };
         let now = Timestamp::from_unix_nanos(self.now.unix_nanos() + at);
-        let decision = self.policy.decide(&request, now, &mut self.buckets, &mut ());
+        let decision =
+            self.policy.decide_now(&request, now, &mut self.buckets, &mut self.tokens, &mut ());
         let mut seen = match decision.effects() {
             Effects::Forward(forward) => forwarded(&shown, &forward, &self.policy),
             Effects::Reply(reply) => replied(reply),

@@ -1,6 +1,12 @@
 //! A case's policy in the two forms in which a filter receives it.
 
+use portcullis_core::{Policy, PureVerifier, Tokens};
 use serde_json::Value;
+
+/// What a thread knows of a policy's tokens: the keys that stand in it.
+pub fn tokens(policy: &Policy) -> Tokens<PureVerifier> {
+    Tokens::new(policy, PureVerifier, [0; 16])
+}
 
 /// The bytes of the policy as a serialized `google.protobuf.Struct`, members in the document's order.
 pub fn as_struct(policy: &Value) -> Vec<u8> {

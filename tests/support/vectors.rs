@@ -22,6 +22,6 @@ pub fn folder(name: &str) -> Option<PathBuf> {
 
 /// A file of such a folder, read as JSON.
 pub fn document(name: &str, file: &str) -> Option<Value> {
-    let text = std::fs::read(folder(name)?.join(file)).unwrap();
-    Some(serde_json::from_slice(&text).unwrap())
+    let text = std::fs::read(folder(name)?.join(file)).expect("a file");
+    Some(serde_json::from_slice(&text).expect("JSON"))
 }

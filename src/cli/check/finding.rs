@@ -128,6 +128,10 @@ pub(crate) mod code {
         ESCAPED_SLASHES_KEPT = "escaped_slashes_kept", "set `path_with_escaped_slashes_action: REJECT_REQUEST`";
         UNDERSCORES_ALLOWED = "underscores_allowed", "set `common_http_protocol_options: {headers_with_underscores_action: REJECT_REQUEST}`";
         TRAILING_HOST_DOT_KEPT = "trailing_host_dot_kept", "set `strip_trailing_host_dot: true`";
+        KEYS_CLUSTER_UNKNOWN = "keys_cluster_unknown", "name a cluster of `static_resources`: without keys every token of the issuer is answered with 503";
+        KEYS_UNAUTHENTICATED = "keys_unauthenticated", "give the cluster an `UpstreamTlsContext` with `trusted_ca` and `auto_sni_san_validation: true`: whoever can answer in the issuer's place can sign any token";
+        SECRET_NOT_GIVEN = "secret_not_given", "list it in `vm_config.environment_variables.host_env_keys`, in Istio's `vmConfig.env` with `valueFrom: HOST`, or in Envoy Gateway's `env.hostKeys`";
+        SECRET_WRITTEN = "secret_written", "take it from the environment of the host: whoever reads the configuration can sign tokens with it";
         STREAMS_UNBOUNDED = "streams_unbounded", "set `common_http_protocol_options: {max_stream_duration: ...}`: a revoked key ends new requests, not open streams";
     }
 }

@@ -2,8 +2,8 @@
 
 use portcullis_core::Timestamp;
 
+use crate::clock::time;
 use crate::exit::Exit;
-use crate::key::time;
 use crate::read::{Fault, Source, Tree};
 
 /// A request in the words of its author.

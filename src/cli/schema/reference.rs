@@ -53,7 +53,7 @@ fn gather_kind(
         }
     };
     match kind {
-        Kind::Bool | Kind::Integer { .. } | Kind::Choice(_) => {}
+        Kind::Bool | Kind::Integer { .. } | Kind::Scalar | Kind::Choice(_) => {}
         Kind::Text(form) => add(form),
         Kind::List(of) => gather_kind(of, shapes, forms),
         Kind::Map { names, of } => {
@@ -109,6 +109,7 @@ fn value(kind: &Kind) -> String {
         Kind::Bool => "`true` or `false`".to_owned(),
         Kind::Integer { min, max } if min == max => format!("`{min}`"),
         Kind::Integer { min, max } => format!("a whole number, {min} to {max}"),
+        Kind::Scalar => "a text, a number, `true` or `false`".to_owned(),
         Kind::Text(form) => form.name.to_owned(),
         Kind::Choice(choices) => {
             choices.iter().map(|c| format!("`{}`", c.word)).collect::<Vec<_>>().join(" or ")

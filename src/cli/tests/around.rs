@@ -50,7 +50,7 @@ fn bootstrap(configuration: &str) -> String {
     )
 }
 
-fn as_struct(policy: &str) -> String {
+pub(crate) fn as_struct(policy: &str) -> String {
     bootstrap(&format!(
         "\"@type\": type.googleapis.com/google.protobuf.Struct\nvalue:\n{}",
         indent(policy, 2)

@@ -9,8 +9,13 @@
 mod around;
 mod check;
 mod explain;
+mod inspect;
+mod inspect_policy;
+mod jwks;
 mod key;
+mod mint;
 mod schema;
 mod support;
+mod tokens_around;
 mod traps;
 mod validate;

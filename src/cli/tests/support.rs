@@ -12,8 +12,14 @@ pub(crate) struct Ran {
 
 /// Runs the binary with a text on its standard input.
 pub(crate) fn run(arguments: &[&str], input: &str) -> Ran {
+    run_with(arguments, input, &[])
+}
+
+/// The same, with some more variables in its environment.
+pub(crate) fn run_with(arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args(arguments)
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

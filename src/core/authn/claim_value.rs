@@ -1,6 +1,6 @@
 //! Claims that a policy names: where they stand in a token, what they hold, what is asked of them.
 
-use crate::config::Node;
+use crate::node::Node;
 
 /// Most entries that are read of a claim that is a list. RFC 7519 sets no bound, a token's size does.
 const MAX_ENTRIES: usize = 1_024;
@@ -10,10 +10,21 @@ const MAX_ENTRIES: usize = 1_024;
 pub(crate) struct ClaimPath(pub(crate) Box<[Box<str>]>);
 
 impl ClaimPath {
-    /// A place written with dots: `resource_access.orders.client`. `None` for an empty name.
+    /// A place written with dots: `resource_access.orders.client`; `\.` is a dot in a name, `\\` a
+    /// backslash. `None` for an empty name or another escape.
     pub(crate) fn dotted(text: &str) -> Option<Self> {
-        let names: Box<[Box<str>]> = text.split('.').map(Box::from).collect();
-        names.iter().all(|name| !name.is_empty()).then_some(Self(names))
+        let (mut names, mut name) = (Vec::new(), String::new());
+        let mut letters = text.chars();
+        while let Some(letter) = letters.next() {
+            match letter {
+                '.' => names.push(std::mem::take(&mut name)),
+                '\\' => name.push(letters.next().filter(|next| matches!(next, '.' | '\\'))?),
+                other => name.push(other),
+            }
+        }
+        names.push(name);
+        let good = names.iter().all(|name| !name.is_empty());
+        good.then(|| Self(names.into_iter().map(String::into_boxed_str).collect()))
     }
 
     /// What stands there. A path through something that is not an object leads nowhere.
@@ -41,7 +52,7 @@ pub(crate) enum Scalar {
 }
 
 impl Scalar {
-    fn read(node: &Node<'_>) -> Option<Self> {
+    pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
         match node {
             Node::Text(text) => Some(Self::Text(text.as_ref().into())),
             Node::Number(number) => Some(Self::Number(*number)),
@@ -134,7 +145,8 @@ pub(crate) fn header_value(value: &ClaimValue) -> Option<String> {
     (out.len() <= MAX_HEADER).then_some(out)
 }
 
-fn escape(out: &mut String, text: &str) {
+/// Writes a text as visible ASCII, with everything else, `%` and `,` percent-escaped.
+pub(crate) fn escape(out: &mut String, text: &str) {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     for byte in text.bytes() {
@@ -170,7 +182,15 @@ mod tests {
         let at = |text: &str| ClaimPath::dotted(text).and_then(|path| path.find(&claims)).is_some();
         assert!(at("a") && at("a.b") && at("a.b.c"));
         assert!(!at("a.b.c.d") && !at("l.c") && !at("l.0") && !at("b") && !at("A"));
-        assert!(["", ".", "a.", ".a", "a..b"].iter().all(|text| ClaimPath::dotted(text).is_none()));
+        let claims = r#"{"https://example.com/roles":["a"]}"#;
+        let claims = Node::from_json(claims.as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
+        let path = ClaimPath::dotted(r"https://example\.com/roles");
+        assert!(path.and_then(|path| path.find(&claims)).is_some());
+        assert!(
+            ["", ".", "a.", ".a", "a..b", "a\\", "a\\b"]
+                .iter()
+                .all(|text| ClaimPath::dotted(text).is_none())
+        );
     }
 
     #[test]

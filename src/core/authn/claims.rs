@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::issuer::{Cutoff, Issuer};
 use super::jws::subtype;
-use crate::config::Node;
+use crate::node::Node;
 use crate::reason::Denial;
 use crate::time::{SECOND, Timestamp};
 
@@ -98,6 +98,16 @@ impl<'c> Registered<'c> {
                 value.and_then(|value| values.get(value)).is_some_and(is_cut)
             })
     }
+}
+
+/// Whether a payload is one strict object whose registered claims are of the right types, with the two
+/// that every token needs. Nothing is said of their values.
+///
+/// # Errors
+/// `token_malformed`, or `token_issuer` where there is no `iss`.
+pub fn check_claims(payload: &[u8]) -> Result<(), Fault> {
+    let claims = Node::parse(payload).map_err(|_| Fault::malformed("the payload is not JSON"))?;
+    Registered::read(&claims).map(|_| ())
 }
 
 /// Whether a token may be of this type (RFC 8725 section 3.11). Types are media types and compared

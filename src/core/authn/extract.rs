@@ -1,4 +1,4 @@
-//! Finding the one credential that a request shows, in every place the policy could take it from.
+//! Finding the credentials that a request shows, in every place the policy could take one from.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,39 @@ use crate::headers::Headers;
 use crate::reason::Denial;
 use crate::request::Field;
 
-/// A place that the policy takes API keys from.
+/// What a credential is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A key of a consumer.
+    ApiKey,
+    /// A signed token of an issuer (RFC 7519).
+    Jwt,
+}
+
+impl CredentialKind {
+    /// The kind's name in policies, audit records and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Jwt => "jwt",
+        }
+    }
+}
+
+/// A place that the policy takes credentials of one kind from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum KeySource {
+pub(crate) struct Source {
+    pub(crate) spot: Spot,
+    pub(crate) kind: CredentialKind,
+    /// Whether what stands there goes on to the upstream.
+    pub(crate) forward: bool,
+}
+
+/// A place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Spot {
+    /// `Authorization`, behind the scheme `Bearer`.
+    Bearer,
     /// A header: its position among the policy's header sources.
     Header(u8),
     /// A query parameter.
@@ -19,56 +49,106 @@ pub(crate) enum KeySource {
 
 /// A credential as it was shown. Not printable: it holds a secret.
 pub(crate) struct Presented<'r> {
-    /// The text of the key. `None` where the place was named in a spelling that is not the configured
-    /// one: something was shown, and it cannot be valid.
+    /// The text of the credential. `None` where the place was named in a spelling that is not the
+    /// configured one: something was shown, and it cannot be valid.
     pub(crate) text: Option<Cow<'r, [u8]>>,
 }
 
-/// Reads every source. At most one credential may be there.
+/// The credentials of a request: at most one of each kind.
+#[derive(Default)]
+pub(crate) struct Shown<'r> {
+    pub(crate) key: Option<Presented<'r>>,
+    pub(crate) token: Option<Presented<'r>>,
+}
+
+impl<'r> Shown<'r> {
+    fn add(&mut self, kind: CredentialKind, text: Option<Cow<'r, [u8]>>) -> Result<(), Denial> {
+        let place = match kind {
+            CredentialKind::ApiKey => &mut self.key,
+            CredentialKind::Jwt => &mut self.token,
+        };
+        let before = place.replace(Presented { text });
+        before.map_or(Ok(()), |_| Err(Denial::CredentialAmbiguous))
+    }
+}
+
+/// Reads every source.
 ///
 /// # Errors
-/// [`Denial::CredentialAmbiguous`] for two credentials, or two lines of a header that can carry one.
+/// [`Denial::CredentialAmbiguous`] for two credentials of a kind, or two lines of a header that can
+/// carry one.
 pub(crate) fn extract<'r>(
-    sources: &[KeySource],
+    sources: &[Source],
     headers: &Headers<'r>,
     query: Option<&'r [u8]>,
-) -> Result<Option<Presented<'r>>, Denial> {
-    let mut found = None;
-    let mut add = |text: Option<Cow<'r, [u8]>>| {
-        let before = found.replace(Presented { text });
-        before.map_or(Ok(()), |_| Err(Denial::CredentialAmbiguous))
-    };
-    for source in sources {
-        match source {
-            KeySource::Header(position) => {
+) -> Result<Shown<'r>, Denial> {
+    let mut shown = Shown::default();
+    for Source { spot, kind, .. } in sources {
+        match spot {
+            Spot::Bearer => match headers.authorization {
+                Field::Absent => {}
+                Field::One(value) => match bearer(value) {
+                    Bearer::Token(text) => shown.add(*kind, Some(Cow::Borrowed(text)))?,
+                    Bearer::Malformed => shown.add(*kind, None)?,
+                    Bearer::OtherScheme => {}
+                },
+                Field::Many => return Err(Denial::CredentialAmbiguous),
+            },
+            Spot::Header(position) => {
                 match headers.credentials.get(usize::from(*position)).copied().unwrap_or_default() {
                     Field::Absent => {}
-                    Field::One(value) => add(Some(Cow::Borrowed(value)))?,
+                    Field::One(value) => shown.add(*kind, Some(Cow::Borrowed(value)))?,
                     Field::Many => return Err(Denial::CredentialAmbiguous),
                 }
             }
-            KeySource::Query(name) => {
+            Spot::Query(name) => {
                 for pair in pairs(query.unwrap_or_default()) {
                     match pair.means(name) {
-                        Means::Exactly => add(Some(decode(pair.value)))?,
-                        Means::InOtherWords => add(None)?,
+                        Means::Exactly => shown.add(*kind, Some(decode(pair.value)))?,
+                        Means::InOtherWords => shown.add(*kind, None)?,
                         Means::Other => {}
                     }
                 }
             }
-            KeySource::Cookie(name) => {
+            Spot::Cookie(name) => {
                 if headers.cookie == Field::Many {
                     return Err(Denial::CredentialAmbiguous);
                 }
                 for (_, value) in cookies(headers.cookie.one().unwrap_or_default())
                     .filter(|(other, _)| *other == name.as_bytes())
                 {
-                    add(Some(Cow::Borrowed(value)))?;
+                    shown.add(*kind, Some(Cow::Borrowed(value)))?;
                 }
             }
         }
     }
-    Ok(found)
+    Ok(shown)
+}
+
+/// What a value of `Authorization` is to a policy that takes tokens.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Bearer<'r> {
+    Token(&'r [u8]),
+    /// The scheme is `Bearer`, and what follows is not a space and a text.
+    Malformed,
+    /// Not a credential of the policy's: none of its business.
+    OtherScheme,
+}
+
+/// Reads a value of `Authorization`: the scheme in any case, spaces, the token (RFC 9110 section 11.4,
+/// RFC 6750 section 2.1).
+pub(crate) fn bearer(value: &[u8]) -> Bearer<'_> {
+    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let length = value.iter().take_while(|byte| is_scheme(byte)).count();
+    let (scheme, rest) = value.split_at_checked(length).unwrap_or((value, &[]));
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Bearer::OtherScheme;
+    }
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    match rest.get(spaces..) {
+        Some(token) if spaces > 0 && !token.is_empty() => Bearer::Token(token),
+        _ => Bearer::Malformed,
+    }
 }
 
 /// What is left of a query and a cookie header once the credentials are taken out.
@@ -76,11 +156,11 @@ pub(crate) struct SourceStrip;
 
 impl SourceStrip {
     /// The target without the parameters that name a source in any spelling; `None` if it has none.
-    pub(crate) fn target(sources: &[KeySource], target: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn target(sources: &[Source], target: &[u8]) -> Option<Vec<u8>> {
         let mark = target.iter().position(|byte| *byte == b'?')?;
         let (path, query) = target.split_at_checked(mark)?;
         let query = query.strip_prefix(b"?")?;
-        let names = || sources.iter().filter_map(KeySource::query);
+        let names = || sources.iter().filter_map(Source::stripped_query);
         let kept = |pair: &Pair<'_>| names().all(|name| matches!(pair.means(name), Means::Other));
         if pairs(query).all(|pair| kept(&pair)) {
             return None;
@@ -94,9 +174,12 @@ impl SourceStrip {
     }
 
     /// The cookie header without the cookies that are a source; `None` if it has none of them.
-    pub(crate) fn cookie(sources: &[KeySource], value: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn cookie(sources: &[Source], value: &[u8]) -> Option<Vec<u8>> {
         let is_source = |name: &[u8]| {
-            sources.iter().filter_map(KeySource::cookie).any(|source| source.as_bytes() == name)
+            sources
+                .iter()
+                .filter_map(Source::stripped_cookie)
+                .any(|source| source.as_bytes() == name)
         };
         if !cookies(value).any(|(name, _)| is_source(name)) {
             return None;
@@ -114,13 +197,26 @@ impl SourceStrip {
     }
 }
 
-impl KeySource {
-    fn query(&self) -> Option<&str> {
-        if let Self::Query(name) = self { Some(name) } else { None }
+impl Source {
+    /// The query parameter that is taken out.
+    fn stripped_query(&self) -> Option<&str> {
+        match &self.spot {
+            Spot::Query(name) if !self.forward => Some(name),
+            _ => None,
+        }
     }
 
-    fn cookie(&self) -> Option<&str> {
-        if let Self::Cookie(name) = self { Some(name) } else { None }
+    /// The cookie that is taken out.
+    fn stripped_cookie(&self) -> Option<&str> {
+        match &self.spot {
+            Spot::Cookie(name) if !self.forward => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether `Authorization` is removed where it holds a token.
+    pub(crate) fn strips_bearer(&self) -> bool {
+        self.spot == Spot::Bearer && !self.forward
     }
 }
 
@@ -206,15 +302,21 @@ mod tests {
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn sources() -> [KeySource; 3] {
-        [KeySource::Header(0), KeySource::Query("api_key".into()), KeySource::Cookie("key".into())]
+    fn sources() -> [Source; 4] {
+        let key = |spot| Source { spot, kind: CredentialKind::ApiKey, forward: false };
+        [
+            key(Spot::Header(0)),
+            key(Spot::Query("api_key".into())),
+            key(Spot::Cookie("key".into())),
+            Source { spot: Spot::Bearer, kind: CredentialKind::Jwt, forward: false },
+        ]
     }
 
     fn shown(header: Field<'_>, query: &str, cookie: Field<'_>) -> Result<Option<String>, Denial> {
         let mut headers = Headers { cookie, ..Headers::default() };
         headers.credentials[0] = header;
         let found = extract(&sources(), &headers, Some(query.as_bytes()))?;
-        Ok(found.map(|found| match found.text {
+        Ok(found.key.map(|found| match found.text {
             Some(text) => String::from_utf8_lossy(&text).into_owned(),
             None => "(odd)".to_owned(),
         }))
@@ -244,6 +346,37 @@ mod tests {
         assert_eq!(shown(none, "api_key=k&API_key=k", none), ambiguous);
         assert_eq!(shown(none, "", Field::One(b"key=a; key=b")), ambiguous);
         assert_eq!(shown(none, "", Field::Many), ambiguous);
+    }
+
+    #[test]
+    fn one_of_each_kind_is_two_findings() {
+        // J70
+        let mut headers = Headers { authorization: Field::One(b"Bearer t"), ..Headers::default() };
+        headers.credentials[0] = Field::One(b"k");
+        let text =
+            |shown: Option<Presented<'_>>| shown.and_then(|shown| shown.text).map(Cow::into_owned);
+        let both = extract(&sources(), &headers, None);
+        let both = both.map(|shown| (text(shown.key), text(shown.token)));
+        assert_eq!(both, Ok((Some(b"k".to_vec()), Some(b"t".to_vec()))));
+        headers.authorization = Field::Many;
+        assert_eq!(extract(&sources(), &headers, None).err(), Some(Denial::CredentialAmbiguous));
+    }
+
+    #[test]
+    fn a_bearer_token_stands_behind_its_scheme() {
+        // J65
+        for value in ["Bearer t", "bearer t", "BEARER t", "Bearer   t"] {
+            assert_eq!(bearer(value.as_bytes()), Bearer::Token(b"t"), "{value}");
+        }
+        for value in ["Bearer", "Bearer ", "Bearer\tt", "bearer,t", "Bearer=t", "Bearer\x00t"] {
+            assert_eq!(bearer(value.as_bytes()), Bearer::Malformed, "{value}");
+        }
+        for value in ["", "Basic dTpw", "BearerX t", "Bearer1 t", "Bear er", " Bearer t", "DPoP t"]
+        {
+            assert_eq!(bearer(value.as_bytes()), Bearer::OtherScheme, "{value}");
+        }
+        assert_eq!(bearer(b"Bearer a, Bearer b"), Bearer::Token(b"a, Bearer b"));
+        assert_eq!(bearer(b"\xff"), Bearer::OtherScheme);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::issuer::Issuer;
 use crate::authz::{ScopeSet, ScopeTable};
-use crate::config::Node;
+use crate::node::Node;
 use crate::sorted::sort;
 
 /// The token's scopes and those of its roles, as they are known to the policy. Words that the policy

@@ -1,28 +1,38 @@
 //! An issuer as the policy has it: whose tokens, for whom, for how long, and what they may say.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use super::algorithm::Algorithm;
 use super::claim_value::ClaimPath;
+use super::jwks::KeySet;
 use crate::authz::ScopeId;
+use crate::policy::ConsumerId;
 
 /// Position of an issuer in its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct IssuerId(pub(crate) u16);
+pub struct IssuerId(pub(crate) u16);
 
-/// Bounds of the leeway, in seconds.
-pub(crate) const LEEWAY: std::ops::RangeInclusive<u64> = 0..=300;
+impl IssuerId {
+    /// Position of the issuer in its policy, from 0.
+    pub fn position(self) -> usize {
+        usize::from(self.0)
+    }
+}
 
 /// What the policy asks of one issuer's tokens.
 #[derive(Clone, Debug)]
-pub(crate) struct Issuer {
+pub struct Issuer {
+    pub(crate) id: IssuerId,
     /// The name in the policy: part of principals, audit records and metrics.
     pub(crate) name: Box<str>,
     /// What `iss` must be, exactly.
     pub(crate) url: Box<str>,
     /// One of these must be in `aud`.
     pub(crate) audiences: Box<[Box<str>]>,
+    /// In the order of the enum.
     pub(crate) algorithms: Box<[Algorithm]>,
+    pub(crate) keys: KeyOrigin,
     /// What `typ` must be, one of these. Empty: absent, `JWT` or `at+jwt`.
     pub(crate) types: Box<[Box<str>]>,
     /// By how much clocks may differ, in seconds.
@@ -33,7 +43,66 @@ pub(crate) struct Issuer {
     pub(crate) subject: ClaimPath,
     pub(crate) scopes: ClaimPath,
     pub(crate) roles: Option<RoleClaim>,
+    /// Which tokens are a consumer's, by the value of a claim.
+    pub(crate) owners: Vec<(ClaimPath, HashMap<Box<str>, ConsumerId>)>,
     pub(crate) revoked: Revoked,
+}
+
+impl Issuer {
+    /// Which of its policy's issuers it is.
+    pub fn id(&self) -> IssuerId {
+        self.id
+    }
+
+    /// The issuer's name in the policy.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What `iss` must be.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The algorithms that its keys may use.
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.algorithms
+    }
+
+    /// Where its keys come from.
+    pub fn keys(&self) -> &KeyOrigin {
+        &self.keys
+    }
+}
+
+/// Where the keys of an issuer come from.
+#[derive(Clone, Debug)]
+pub enum KeyOrigin {
+    /// They stand in the policy.
+    Inline(Rc<KeySet>),
+    /// Variables of the environment hold secrets.
+    Secrets(Box<[Box<str>]>),
+    /// They are fetched.
+    Remote(Remote),
+}
+
+/// A key set that is fetched. Times are in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// The Envoy cluster that serves it.
+    pub cluster: Box<str>,
+    /// What `:authority` says.
+    pub authority: Box<str>,
+    /// The target of the key set; `None`: by `OpenID` Connect Discovery.
+    pub path: Option<Box<str>>,
+    /// The set is fetched anew at least this often.
+    pub refresh: u64,
+    /// Longest wait for an answer.
+    pub timeout: u64,
+    /// A set is used for this long after it was fetched, or found unchanged.
+    pub max_stale: u64,
+    /// Shortest time between two fetches of the process.
+    pub cooldown: u64,
 }
 
 /// A claim whose entries are roles of the policy.
@@ -55,10 +124,10 @@ pub(crate) struct Revoked {
 }
 
 /// Which tokens of a subject are revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cutoff {
-    /// All, for as long as the policy says so.
-    Always,
     /// Those with an `iat` before this many seconds after the epoch, or without one.
     IssuedBefore(u64),
+    /// All, for as long as the policy says so.
+    Always,
 }

@@ -4,7 +4,7 @@ use super::algorithm::{Algorithm, KeyKind};
 use super::base64url;
 use super::jws::MAX_KEY_ID;
 use super::signature::{PublicKey, Unusable};
-use crate::config::Node;
+use crate::node::Node;
 
 /// Members that only a private or symmetric key has (RFC 7518 section 6).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];

@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::jwk::{KeyFault, VerificationKey, key_id};
 use super::jws::Jws;
 use super::signature::{Check, SignatureVerifier};
-use crate::config::Node;
+use crate::node::Node;
 use crate::reason::Denial;
 
 /// Longest set, in bytes.
@@ -51,6 +51,26 @@ pub enum SetFault {
     NoUsableKey(Box<[KeyFinding]>),
 }
 
+impl SetFault {
+    /// What is wrong, for the operator.
+    pub const fn meaning(&self) -> &'static str {
+        match self {
+            Self::TooLong => "the key set is longer than 256 KiB",
+            Self::NotASet => "the key set is not one strict JSON object with a list `keys`",
+            Self::TooManyKeys => "the key set has more than 128 keys",
+            Self::NoUsableKey(_) => "the key set has no key that can be used",
+        }
+    }
+
+    /// What is wrong with its keys.
+    pub fn findings(&self) -> &[KeyFinding] {
+        match self {
+            Self::NoUsableKey(findings) => findings,
+            _ => &[],
+        }
+    }
+}
+
 impl KeySet {
     /// Reads a set. Keys that cannot be used are left out, each with its reason; keys that share an
     /// id are all left out.
@@ -61,7 +81,7 @@ impl KeySet {
         if text.len() > MAX_SET {
             return Err(SetFault::TooLong);
         }
-        let set = Node::from_json(text).map_err(|_| SetFault::NotASet)?;
+        let set = Node::parse(text).map_err(|_| SetFault::NotASet)?;
         let Some(Node::List(jwks)) = set.member("keys") else { return Err(SetFault::NotASet) };
         if jwks.len() > MAX_KEYS {
             return Err(SetFault::TooManyKeys);

@@ -26,6 +26,19 @@ pub enum SecretFault {
     Length,
 }
 
+impl SecretFault {
+    /// What is wrong, for the operator.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Missing => "no variable holds a secret",
+            Self::NotBase64Url => "a secret is not base64url without padding",
+            Self::Length => {
+                "a secret is shorter than the algorithm's digest, or longer than 512 bytes"
+            }
+        }
+    }
+}
+
 impl SecretSet {
     /// Reads the texts of secrets, as the environment has them. Those that are not set are left out.
     ///

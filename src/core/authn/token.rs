@@ -1,22 +1,26 @@
 //! One token from its text to a verified caller. The cheap checks come first, the signature last but
-//! for revocation: a flood of bad tokens costs no more than reading them.
+//! for revocation and whose it is: a flood of bad tokens costs no more than reading them.
 
-use super::claim_value::{ClaimPath, ClaimValue};
+use super::claim_value::{ClaimPath, ClaimValue, escape, header_value};
 use super::claims::{Registered, check_type};
 use super::fault::Fault;
 use super::grants;
 use super::issuer::{Issuer, IssuerId};
-use super::jwks::{KeySet, Version};
 use super::jws::Jws;
-use super::secrets::SecretSet;
 use super::signature::SignatureVerifier;
+use super::tokens::{Keyring, Keys};
 use crate::authz::{ScopeSet, ScopeTable};
-use crate::config::Node;
+use crate::node::Node;
+use crate::policy::{Consumer, ConsumerId};
 use crate::reason::Denial;
 use crate::time::Timestamp;
 
 /// Longest claim that names a caller, in bytes.
 const MAX_SUBJECT: usize = 256;
+
+/// Position of a claim among those that a policy names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ClaimId(pub(crate) u16);
 
 /// What a policy needs to judge tokens.
 #[derive(Clone, Debug, Default)]
@@ -24,34 +28,46 @@ pub(crate) struct TokenRules {
     pub(crate) issuers: Box<[Issuer]>,
     /// Longest token, in bytes.
     pub(crate) max_size: usize,
-    /// Claims that routes, consumers and headers name; a token's are kept in this order.
+    /// How many verified tokens a thread remembers.
+    pub(crate) cache: usize,
+    /// Claims that routes ask for; a token's are kept in this order.
     pub(crate) claims: Box<[ClaimPath]>,
-}
-
-/// The keys of every issuer, as far as they are there. They change while a policy stays.
-#[derive(Default)]
-pub struct Keyring(Vec<Option<Keys>>);
-
-/// The keys of one issuer.
-pub(crate) enum Keys {
-    Public(KeySet),
-    Secret(SecretSet),
+    /// Claims that an upstream is told, and the headers that tell it.
+    pub(crate) headers: Box<[(ClaimPath, Box<str>)]>,
 }
 
 /// A token that was verified, and all of it that decides. It is only used before its end.
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(crate) issuer: IssuerId,
-    /// The value of the claim that names the caller.
-    pub(crate) subject: Box<str>,
+    /// Who it is where it is no consumer's: the issuer's name, a colon, the claim that names the caller.
+    pub(crate) name: Box<str>,
+    /// The same, as a header can hold it.
+    pub(crate) header_name: Box<str>,
+    /// Whose it is.
+    pub(crate) consumer: Option<ConsumerId>,
     pub(crate) key_id: Option<Box<str>>,
     /// Its `jti`.
     pub(crate) id: Option<Box<str>>,
     /// The first instant at which it is refused, leeway included.
     pub(crate) end: Timestamp,
+    /// What it may do: its scopes, of a consumer's token those that the consumer holds too.
     pub(crate) scopes: ScopeSet,
-    /// The claims that the policy names, in its order.
+    /// The claims that routes ask for, in the rules' order.
     pub(crate) claims: Box<[Option<ClaimValue>]>,
+    /// What the upstream is told of its claims: positions in the rules' headers, and values.
+    pub(crate) headers: Box<[(u16, Box<str>)]>,
+}
+
+impl Token {
+    /// The claim that names the caller.
+    pub(crate) fn subject(&self) -> &str {
+        self.name.split_once(':').map_or("", |(_, subject)| subject)
+    }
+
+    pub(crate) fn claim(&self, id: ClaimId) -> Option<&ClaimValue> {
+        self.claims.get(usize::from(id.0)).and_then(Option::as_ref)
+    }
 }
 
 /// What becomes of a token.
@@ -59,34 +75,9 @@ pub(crate) struct Token {
 pub(crate) enum Verdict {
     Verified(Token),
     /// It cannot be judged before the issuer's keys are fetched: there are none, or none of its `kid`.
-    NeedsKeys(IssuerId, Fault),
-    Refused(Fault),
-}
-
-impl Keyring {
-    /// The keys of an issuer.
-    pub(crate) fn of(&self, issuer: IssuerId) -> Option<&Keys> {
-        self.0.get(usize::from(issuer.0)).and_then(Option::as_ref)
-    }
-
-    /// Puts an issuer's keys in force, in place of those before.
-    pub(crate) fn put(&mut self, issuer: IssuerId, keys: Option<Keys>) {
-        let position = usize::from(issuer.0);
-        if self.0.len() <= position {
-            self.0.resize_with(position.saturating_add(1), || None);
-        }
-        if let Some(place) = self.0.get_mut(position) {
-            *place = keys;
-        }
-    }
-
-    /// Which keys of an issuer are in force.
-    pub(crate) fn version(&self, issuer: IssuerId) -> Option<Version> {
-        self.of(issuer).map(|keys| match keys {
-            Keys::Public(set) => set.version(),
-            Keys::Secret(secrets) => secrets.version(),
-        })
-    }
+    NeedsKeys(IssuerId, Option<Box<str>>, Fault),
+    /// Refused, and the issuer that it names, where there is one.
+    Refused(Option<IssuerId>, Fault),
 }
 
 impl Keys {
@@ -111,81 +102,125 @@ impl Keys {
     }
 }
 
+/// What a token is held against besides its own rules.
+#[derive(Clone, Copy)]
+pub(crate) struct Against<'p> {
+    pub(crate) scopes: &'p ScopeTable,
+    pub(crate) consumers: &'p [Consumer],
+    pub(crate) keyring: &'p Keyring,
+    pub(crate) now: Timestamp,
+}
+
 impl TokenRules {
     pub(crate) fn issuer(&self, id: IssuerId) -> Option<&Issuer> {
-        self.issuers.get(usize::from(id.0))
+        self.issuers.get(id.position())
     }
 
     /// Judges one token.
     pub(crate) fn verify(
         &self,
         text: &[u8],
-        scopes: &ScopeTable,
-        keyring: &Keyring,
-        now: Timestamp,
+        against: Against<'_>,
         verifier: &mut impl SignatureVerifier,
     ) -> Verdict {
-        match self.try_verify(text, scopes, keyring, now, verifier) {
+        let mut issuer = None;
+        match self.try_verify(text, against, verifier, &mut issuer) {
             Ok(verdict) => verdict,
-            Err(fault) => Verdict::Refused(fault),
+            Err(fault) => Verdict::Refused(issuer, fault),
         }
     }
 
     fn try_verify(
         &self,
         text: &[u8],
-        scopes: &ScopeTable,
-        keyring: &Keyring,
-        now: Timestamp,
+        against: Against<'_>,
         verifier: &mut impl SignatureVerifier,
+        named: &mut Option<IssuerId>,
     ) -> Result<Verdict, Fault> {
         let jws = Jws::parse(text, self.max_size)?;
-        let claims = Node::from_json(&jws.payload)
-            .map_err(|_| Fault::malformed("the payload is not JSON"))?;
+        let claims =
+            Node::parse(&jws.payload).map_err(|_| Fault::malformed("the payload is not JSON"))?;
         let registered = Registered::read(&claims)?;
         // Keys are looked up under the issuer that the token names, never across.
-        let (id, rules) = self
+        let rules = self
             .find(registered.issuer)
             .ok_or(Fault::new(Denial::TokenIssuer, "no configured issuer has this `iss`"))?;
+        *named = Some(rules.id);
         if !rules.algorithms.contains(&jws.algorithm) {
             return Err(Fault::new(Denial::TokenAlgorithm, "the issuer may not use this `alg`"));
         }
         check_type(jws.kind.as_deref(), rules)?;
-        registered.check(rules, now)?;
-        let subject = rules.subject.find(&claims).and_then(Node::as_text);
-        let subject = subject
-            .filter(|subject| (1..=MAX_SUBJECT).contains(&subject.len()))
-            .ok_or(Fault::malformed("the claim that names the caller is not a short text"))?;
-        let Some(keys) = keyring.of(id) else {
-            let fault = Fault::new(Denial::KeysUnavailable, "the issuer's keys are not there yet");
-            return Ok(Verdict::NeedsKeys(id, fault));
+        registered.check(rules, against.now)?;
+        let subject = subject(&claims, rules)?;
+        let Some(keys) = against.keyring.of(rules.id, against.now) else {
+            let fault = Fault::new(Denial::KeysUnavailable, "the issuer's keys are not there");
+            return Ok(Verdict::NeedsKeys(rules.id, jws.key_id, fault));
         };
         let key_id = match keys.verify(&jws, verifier) {
             Ok(key_id) => key_id,
             Err(fault) if fault.denial == Denial::TokenKeyUnknown && keys.may_be_outdated(&jws) => {
-                return Ok(Verdict::NeedsKeys(id, fault));
+                return Ok(Verdict::NeedsKeys(rules.id, jws.key_id, fault));
             }
             Err(fault) => return Err(fault),
         };
         if registered.is_revoked(rules, key_id) {
             return Err(Fault::new(Denial::TokenRevoked, "the policy revokes it"));
         }
+        let consumer = owner(&claims, rules)?;
+        let granted = grants::scopes(&claims, rules, against.scopes);
+        let holder = consumer.and_then(|id| against.consumers.get(usize::try_from(id.0).ok()?));
+        let scopes = match holder {
+            Some(holder) => against.scopes.both(&granted, against.scopes.set(holder.scopes)),
+            None => granted,
+        };
+        let mut header_name = format!("{}:", rules.name);
+        escape(&mut header_name, subject);
         let kept = |path: &ClaimPath| path.find(&claims).and_then(ClaimValue::read);
+        let told = (0..).zip(&self.headers).filter_map(|(position, (path, _))| {
+            Some((position, header_value(&kept(path)?)?.into_boxed_str()))
+        });
         Ok(Verdict::Verified(Token {
-            issuer: id,
-            subject: subject.into(),
+            issuer: rules.id,
+            name: format!("{}:{subject}", rules.name).into(),
+            header_name: header_name.into(),
+            consumer,
             key_id: key_id.map(Box::from),
             id: registered.token_id.map(Box::from),
             end: registered.end(rules),
-            scopes: grants::scopes(&claims, rules, scopes),
+            scopes,
             claims: self.claims.iter().map(kept).collect(),
+            headers: told.collect(),
         }))
     }
 
-    fn find(&self, issuer: &str) -> Option<(IssuerId, &Issuer)> {
-        let mut issuers = (0..).map(IssuerId).zip(&self.issuers);
-        issuers.find(|(_, rules)| *rules.url == *issuer)
+    fn find(&self, issuer: &str) -> Option<&Issuer> {
+        self.issuers.iter().find(|rules| *rules.url == *issuer)
     }
+}
+
+/// The claim that names the caller.
+fn subject<'c>(claims: &'c Node<'_>, rules: &Issuer) -> Result<&'c str, Fault> {
+    let subject = rules.subject.find(claims).and_then(Node::as_text);
+    subject
+        .filter(|subject| (1..=MAX_SUBJECT).contains(&subject.len()))
+        .ok_or(Fault::malformed("the claim that names the caller is not a text of 1 to 256 bytes"))
+}
+
+/// Whose token it is. One that is two consumers' is nobody's: which of the two came first in the policy
+/// must not decide what it may do.
+fn owner(claims: &Node<'_>, rules: &Issuer) -> Result<Option<ConsumerId>, Fault> {
+    let owners = rules
+        .owners
+        .iter()
+        .filter_map(|(path, by_value)| by_value.get(path.find(claims)?.as_text()?).copied());
+    let mut owner = None;
+    for found in owners {
+        if owner.replace(found).is_some_and(|before| before != found) {
+            let why = "its claims make it the token of two consumers";
+            return Err(Fault::new(Denial::ConsumerAmbiguous, why));
+        }
+    }
+    Ok(owner)
 }
 
 #[cfg(test)]

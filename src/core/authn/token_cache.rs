@@ -1,69 +1,78 @@
 //! Tokens that were verified before, so that a token costs its signature once and not on every request.
 //!
-//! Found by the SHA-256 of the whole text: another text with the same digest would be a break of
-//! SHA-256. Only verified tokens enter, so bad ones can neither fill it nor drive good ones out.
+//! An entry is found by its whole text, which is compared byte by byte: no other text can match it. A
+//! keyed hash only says where to look. Only verified tokens enter, so bad ones can neither fill it nor
+//! drive good ones out.
 
+use std::hash::Hasher as _;
 use std::rc::Rc;
 
-use sha2::{Digest as _, Sha256};
+use siphasher::sip::SipHasher13;
 
 use super::jwks::Version;
-use super::token::{Keyring, Token};
+use super::token::Token;
+use super::tokens::Keyring;
 use crate::time::Timestamp;
 
 /// Places that one token can take.
 const WAYS: usize = 4;
 
-/// A bounded cache for one thread.
-#[derive(Debug)]
+/// A bounded cache for one thread and one policy.
 pub struct TokenCache {
-    /// A power of two of sets; a digest's first bytes name its set.
+    /// A power of two of sets, or none; a token's hash names its set.
     sets: Box<[[Option<Entry>; WAYS]]>,
+    secret: [u8; 16],
+    held: usize,
     hits: u64,
     misses: u64,
 }
 
-/// The digest of a token's text.
+/// Where a token's text belongs. It says so for one cache only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TokenDigest([u8; 32]);
+pub(crate) struct Spot(u64);
 
-#[derive(Debug)]
 struct Entry {
-    digest: TokenDigest,
-    generation: u64,
+    spot: Spot,
+    text: Box<[u8]>,
     keys: Version,
     used: Timestamp,
     token: Rc<Token>,
 }
 
-impl TokenDigest {
-    pub(crate) fn of(text: &[u8]) -> Self {
-        Self(Sha256::digest(text).into())
-    }
-}
-
 impl TokenCache {
-    /// A cache for this many tokens, rounded up to a power of two, at least 4 and at most 65,536.
-    pub fn new(tokens: usize) -> Self {
-        let sets = tokens.clamp(WAYS, 65_536).next_power_of_two() / WAYS;
-        Self { sets: (0..sets).map(|_| Default::default()).collect(), hits: 0, misses: 0 }
+    /// Most tokens of a cache.
+    const MAX: usize = 65_536;
+
+    /// A cache for this many tokens, rounded up to a power of two, at least 4; 0 is none.
+    pub(crate) fn new(tokens: usize, secret: [u8; 16]) -> Self {
+        let sets = match tokens {
+            0 => 0,
+            some => some.clamp(WAYS, Self::MAX).next_power_of_two() / WAYS,
+        };
+        let sets = (0..sets).map(|_| Default::default()).collect();
+        Self { sets, secret, held: 0, hits: 0, misses: 0 }
     }
 
-    /// The token of a digest, if it is still one: before its end, under the same policy, and verified
-    /// by keys that are still in force.
+    /// Where a text belongs.
+    pub(crate) fn spot(&self, text: &[u8]) -> Spot {
+        let mut hasher = SipHasher13::new_with_key(&self.secret);
+        hasher.write(text);
+        Spot(hasher.finish())
+    }
+
+    /// The token of a text, if it is still one: before its end, and verified by keys that are still in
+    /// force.
     pub(crate) fn find(
         &mut self,
-        digest: &TokenDigest,
-        generation: u64,
+        spot: Spot,
+        text: &[u8],
         keyring: &Keyring,
         now: Timestamp,
     ) -> Option<Rc<Token>> {
-        let mut ways = self.set(digest).iter_mut().flatten();
-        let found = ways.find(|entry| entry.digest == *digest);
+        let mut ways = self.set(spot).iter_mut().flatten();
+        let found = ways.find(|entry| entry.spot == spot && *entry.text == *text);
         let found = found.filter(|entry| {
-            entry.generation == generation
-                && now < entry.token.end
-                && keyring.version(entry.token.issuer) == Some(entry.keys)
+            now < entry.token.end && keyring.version(entry.token.issuer, now) == Some(entry.keys)
         });
         let token = found.map(|entry| {
             entry.used = now;
@@ -75,36 +84,39 @@ impl TokenCache {
     }
 
     /// Keeps a token that was just verified by the keys in force. It takes the place of its own older
-    /// entry, of one that has ended, or of the one that was not used for longest.
+    /// entry, of none, of one that has ended, or of the one that was not used for longest.
     pub(crate) fn insert(
         &mut self,
-        digest: TokenDigest,
-        generation: u64,
+        spot: Spot,
+        text: &[u8],
         keyring: &Keyring,
         token: &Rc<Token>,
         now: Timestamp,
     ) {
-        let Some(keys) = keyring.version(token.issuer) else { return };
-        let entry = Entry { digest, generation, keys, used: now, token: Rc::clone(token) };
+        let Some(keys) = keyring.version(token.issuer, now) else { return };
         let worth = |place: &Option<Entry>| match place {
-            Some(held) if held.digest == digest => (0, Timestamp::default()),
+            Some(held) if held.spot == spot && *held.text == *text => (0, Timestamp::default()),
             None => (1, Timestamp::default()),
             Some(held) if held.token.end <= now => (2, held.used),
             Some(held) => (3, held.used),
         };
-        if let Some(place) = self.set(&digest).iter_mut().min_by_key(|place| worth(place)) {
-            *place = Some(entry);
+        let Some(place) = self.set(spot).iter_mut().min_by_key(|place| worth(place)) else {
+            return;
+        };
+        let entry = Entry { spot, text: text.into(), keys, used: now, token: Rc::clone(token) };
+        if place.replace(entry).is_none() {
+            self.held = self.held.saturating_add(1);
         }
     }
 
-    /// Tokens that are kept.
+    /// Tokens that are kept, those that have ended included.
     pub fn len(&self) -> usize {
-        self.sets.iter().flatten().flatten().count()
+        self.held
     }
 
     /// Whether none is kept.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.held == 0
     }
 
     /// Look-ups that found a token, and those that did not, since the start.
@@ -112,10 +124,10 @@ impl TokenCache {
         (self.hits, self.misses)
     }
 
-    fn set(&mut self, digest: &TokenDigest) -> &mut [Option<Entry>] {
-        let start = digest.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    fn set(&mut self, spot: Spot) -> &mut [Option<Entry>] {
         let mask = self.sets.len().saturating_sub(1);
-        let at = usize::try_from(start).unwrap_or(0) & mask;
+        // The low bits: as many as there are sets.
+        let at = usize::try_from(spot.0 & u64::try_from(mask).unwrap_or(0)).unwrap_or(0);
         self.sets.get_mut(at).map_or(&mut [], |set| &mut set[..])
     }
 }
@@ -124,9 +136,10 @@ impl TokenCache {
 mod tests {
     use super::*;
     use crate::authn::algorithm::Algorithm;
+    use crate::authn::base64url::encode;
     use crate::authn::issuer::IssuerId;
     use crate::authn::secrets::SecretSet;
-    use crate::authn::token::Keys;
+    use crate::authn::tokens::Keys;
     use crate::authz::ScopeSet;
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -140,56 +153,81 @@ mod tests {
     fn token(end: u64) -> Rc<Token> {
         Rc::new(Token {
             issuer: ISSUER,
-            subject: "alpha".into(),
+            name: "corp:alpha".into(),
+            header_name: "corp:alpha".into(),
+            consumer: None,
             key_id: None,
             id: None,
             end: at(end),
             scopes: ScopeSet::default(),
             claims: Box::default(),
+            headers: Box::default(),
         })
     }
 
-    fn keyring(byte: u8) -> Keyring {
-        use crate::authn::base64url::encode;
+    fn keyring(byte: u8, until: u64) -> Keyring {
         let secret = encode(&[byte; 32]);
-        let secrets = SecretSet::read(Algorithm::Hs256, [Some(secret.as_bytes())]);
         let mut keyring = Keyring::default();
-        keyring.put(ISSUER, secrets.ok().map(Keys::Secret));
+        match SecretSet::read(Algorithm::Hs256, [Some(secret.as_bytes())]) {
+            Ok(secrets) => keyring.put(ISSUER, Keys::Secret(secrets), at(until)),
+            Err(fault) => panic!("{fault:?}"),
+        }
         keyring
     }
 
+    struct Tried(TokenCache);
+
+    impl Tried {
+        fn finds(&mut self, text: &[u8], keys: &Keyring, now: u64) -> bool {
+            let spot = self.0.spot(text);
+            self.0.find(spot, text, keys, at(now)).is_some()
+        }
+
+        fn insert(&mut self, text: &[u8], keys: &Keyring, end: u64, now: u64) {
+            let spot = self.0.spot(text);
+            self.0.insert(spot, text, keys, &token(end), at(now));
+        }
+    }
+
     #[test]
-    fn an_entry_dies_with_its_token_its_keys_and_its_policy() {
+    fn an_entry_dies_with_its_token_and_its_keys() {
         // J72
-        let (mut cache, keys, digest) = (TokenCache::new(16), keyring(1), TokenDigest::of(b"t"));
-        cache.insert(digest, 1, &keys, &token(100), at(10));
-        let mut finds = |digest: &TokenDigest, generation, keys: &Keyring, now| {
-            cache.find(digest, generation, keys, at(now)).is_some()
-        };
-        assert!(finds(&digest, 1, &keys, 10) && finds(&digest, 1, &keys, 99));
-        assert!(!finds(&digest, 1, &keys, 100));
-        assert!(!finds(&digest, 2, &keys, 10) && !finds(&digest, 0, &keys, 10));
-        assert!(!finds(&digest, 1, &keyring(2), 10));
-        assert!(!finds(&digest, 1, &Keyring::default(), 10));
-        assert!(!finds(&TokenDigest::of(b"t "), 1, &keys, 10));
-        assert_eq!(cache.counts(), (2, 6));
+        let (mut cache, keys) = (Tried(TokenCache::new(16, [1; 16])), keyring(1, 80));
+        cache.insert(b"t", &keys, 60, 10);
+        assert!(cache.finds(b"t", &keys, 10) && cache.finds(b"t", &keys, 59));
+        assert!(!cache.finds(b"t", &keys, 60));
+        assert!(!cache.finds(b"t", &keyring(2, 80), 10));
+        assert!(!cache.finds(b"t", &keyring(1, 10), 10));
+        assert!(!cache.finds(b"t", &Keyring::default(), 10));
+        assert!(!cache.finds(b"t ", &keys, 10) && !cache.finds(b"", &keys, 10));
+        assert_eq!(cache.0.counts(), (2, 6));
+    }
+
+    #[test]
+    fn the_same_spot_is_not_the_same_token() {
+        // J72
+        let (mut cache, keys) = (TokenCache::new(16, [1; 16]), keyring(1, u64::MAX));
+        let spot = cache.spot(b"a");
+        cache.insert(spot, b"a", &keys, &token(u64::MAX), at(0));
+        assert!(cache.find(spot, b"a", &keys, at(1)).is_some());
+        assert!(cache.find(spot, b"b", &keys, at(1)).is_none());
     }
 
     #[test]
     fn it_is_bounded_and_keeps_what_is_used() {
-        let (mut cache, keys) = (TokenCache::new(64), keyring(1));
-        let used = TokenDigest::of(b"used");
-        cache.insert(used, 1, &keys, &token(u64::MAX), at(0));
+        let (mut cache, keys) = (Tried(TokenCache::new(64, [1; 16])), keyring(1, u64::MAX));
+        cache.insert(b"used", &keys, u64::MAX, 0);
         for number in 1..10_000_u64 {
-            let digest = TokenDigest::of(&number.to_le_bytes());
-            cache.insert(digest, 1, &keys, &token(u64::MAX), at(number));
-            assert!(cache.find(&used, 1, &keys, at(number)).is_some(), "{number}");
+            cache.insert(&number.to_le_bytes(), &keys, u64::MAX, number);
+            assert!(cache.finds(b"used", &keys, number), "{number}");
         }
-        assert_eq!(cache.len(), 64);
-        let digest = TokenDigest::of(b"again");
-        cache.insert(digest, 1, &keys, &token(20_000), at(10_000));
-        cache.insert(digest, 1, &keys, &token(30_000), at(10_000));
-        assert!(cache.find(&digest, 1, &keys, at(25_000)).is_some());
-        assert_eq!(cache.len(), 64);
+        assert_eq!(cache.0.len(), 64);
+        cache.insert(b"again", &keys, 20_000, 10_000);
+        cache.insert(b"again", &keys, 30_000, 10_000);
+        assert!(cache.finds(b"again", &keys, 25_000));
+        assert_eq!(cache.0.len(), 64);
+        let mut none = Tried(TokenCache::new(0, [1; 16]));
+        none.insert(b"t", &keys, u64::MAX, 0);
+        assert!(!none.finds(b"t", &keys, 1) && none.0.is_empty());
     }
 }

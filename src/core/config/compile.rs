@@ -1,21 +1,27 @@
 //! From a document to a policy. The grammar is checked first; what it found wrong is passed over here
 //! in silence, everything else that is wrong is reported here.
 
+mod claims;
 mod consumers;
 mod headers;
+mod issuers;
+mod jwt;
 mod limits;
 mod names;
 mod networks;
 mod read;
 mod routes;
+mod schedule;
 mod scopes;
 
 use super::diagnostic::{Report, code};
 use super::forms;
-use super::node::Node;
 use super::place::Place;
 use super::{Compiled, shape};
 use crate::address::Cidr;
+use crate::authn::extract::CredentialKind;
+use crate::authn::token::TokenRules;
+use crate::node::Node;
 use crate::policy::{AddressSource, Needs, Policy};
 
 /// How many hexadecimal digits of the revision are kept.
@@ -41,8 +47,14 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
 
     let deny = networks.set(document, "deny", &Place::TOP, report);
     let global = limits.ids(document, "global_limits", &Place::TOP, report);
-    let callers = consumers::compile(document, &networks, &limits, &mut scopes, report);
-    let routes = routes::compile(document, &networks, &limits, &global, &scopes, report);
+    let mut issuers = issuers::compile(document, &scopes, report);
+    let callers =
+        consumers::compile(document, &networks, &limits, &mut scopes, &mut issuers, report);
+    let mut claims = claims::Claims::default();
+    let mut gathered = routes::Gathered { issuers: &mut issuers, claims: &mut claims };
+    let routes =
+        routes::compile(document, &networks, &limits, &global, &scopes, &mut gathered, report);
+    issuers.report_unused(report);
     networks.names.report_unused(report);
     limits.names.report_unused(report);
     scopes.report_unused(report);
@@ -56,6 +68,7 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         source_address: sets().any(|set| set.needs_address()) || limits.need_address(),
         route_name: !(routes.by_name.is_empty() && routes.refuse_by_name.is_empty()),
     };
+    let jwt = jwt::compile(document);
     let gateway = read::text(document, "gateway").unwrap_or_default();
     Policy {
         gateway: gateway.into(),
@@ -66,7 +79,21 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         address_source: address_source(document, report),
         reads_country: headers.reads_country,
         names: headers.names,
-        key_sources: headers.key_sources,
+        sources: headers.sources,
+        precedence: match read::text(document, "precedence") {
+            Some("api_key") => Some(CredentialKind::ApiKey),
+            Some("jwt") => Some(CredentialKind::Jwt),
+            _ => None,
+        },
+        token_rules: TokenRules {
+            issuers: issuers.all.into(),
+            max_size: jwt.max_size,
+            cache: jwt.cache,
+            claims: claims.all.into(),
+            headers: headers.claims,
+        },
+        resource_metadata: jwt.resource_metadata,
+        shares_keys: read::flag(document, "share_keys"),
         retiring_header: headers.retiring_header,
         identity: headers.identity,
         deny,

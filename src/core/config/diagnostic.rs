@@ -237,6 +237,12 @@ pub mod code {
         SCOPE_UNHELD = "scope_unheld", "A route requires a scope that no consumer holds.";
         UNUSED = "unused", "Something is defined and never used.";
         CONSUMER_WITHOUT_CREDENTIAL = "consumer_without_credential", "No request can come from this consumer.";
+        ISSUER_ALGORITHMS = "issuer_algorithms", "The algorithms of an issuer do not fit together, or not its keys.";
+        KEY_SET_INVALID = "key_set_invalid", "A key set in the policy cannot be used.";
+        KEY_UNUSABLE = "key_unusable", "A key of a key set in the policy cannot be used.";
+        SECRET_UNUSABLE = "secret_unusable", "The environment holds no good secret for an issuer.";
+        TOKEN_OWNED_TWICE = "token_owned_twice", "Two consumers claim the same tokens.";
+        SCHEDULE_REVERSED = "schedule_reversed", "API keys end before they are deprecated.";
         MORE = "more", "There are more findings than are shown.";
     }
 }

@@ -5,6 +5,7 @@
 
 mod measures;
 mod places;
+mod tokens;
 mod words;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use super::grammar::Form;
 
 pub(crate) use measures::{MAX_BURST, parse_rate};
 pub(crate) use places::{parameter_name, split_path};
+pub(crate) use tokens::*;
 pub(crate) use words::{decode_digest, fold_header};
 
 use measures::{rate, time};

@@ -7,6 +7,7 @@
 mod callers;
 mod document;
 mod settings;
+mod tokens;
 mod traffic;
 
 pub use document::POLICY;
@@ -25,6 +26,8 @@ pub enum Kind {
         /// Largest value.
         max: u32,
     },
+    /// A text without control characters, a number, `true` or `false`.
+    Scalar,
     /// Text in a certain form.
     Text(&'static Form),
     /// One of a few words.

@@ -8,8 +8,8 @@
 use std::borrow::Cow;
 
 use super::diagnostic::{Diagnostic, Severity, code};
-use super::node::{MAX_DEPTH, Node, duplicate};
 use super::place::Escaped;
+use crate::node::{MAX_DEPTH, Node, duplicate};
 
 /// Most bytes of a varint (64 bits in groups of 7).
 const VARINT_BYTES: usize = 10;
@@ -20,7 +20,7 @@ impl<'t> Node<'t> {
     /// # Errors
     ///
     /// What is not such a message, has text that is not UTF-8, two members of one name, a value
-    /// without a kind, or is nested more than [`MAX_DEPTH`] levels deep.
+    /// without a kind, or is nested more than 64 levels deep.
     pub fn from_struct(bytes: &'t [u8]) -> Result<Self, Diagnostic> {
         read_struct(bytes, MAX_DEPTH).map_err(|fault| Diagnostic {
             severity: Severity::Error,

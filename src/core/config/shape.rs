@@ -10,9 +10,10 @@ mod faults;
 use std::ops::Range;
 
 use super::diagnostic::{Report, code};
+use super::forms;
 use super::grammar::{Choice, Field, Form, Kind, POLICY, Presence, Shape};
-use super::node::Node;
 use super::place::Place;
+use crate::node::Node;
 use crate::sorted::{rank_of, sort_by_rank};
 
 /// Ends an object in the canonical form; no object has so many fields.
@@ -45,6 +46,9 @@ impl Checker<'_> {
                 self.integer(*number, *min, *max, place);
             }
             (Kind::Text(form), Node::Text(text)) => self.text(text, form, place),
+            (Kind::Scalar, Node::Text(_) | Node::Number(_) | Node::Bool(_)) => {
+                self.scalar(node, place);
+            }
             (Kind::Choice(words), Node::Text(text)) => self.choice(text, words, place),
             (Kind::List(of), Node::List(items)) => self.list(items, of, place),
             (Kind::Map { names, of }, Node::Map(_)) => self.map(node, names, of, place),
@@ -85,6 +89,20 @@ impl Checker<'_> {
         self.end(start);
     }
 
+    fn scalar(&mut self, node: &Node<'_>, place: &Place<'_>) {
+        match node {
+            Node::Number(number) => {
+                self.out.push(b'n');
+                self.out.extend(number.to_bits().to_le_bytes());
+            }
+            Node::Bool(flag) => self.out.extend([b'b', u8::from(*flag)]),
+            _ => {
+                self.out.push(b't');
+                self.text(node.as_text().unwrap_or_default(), &forms::TEXT, place);
+            }
+        }
+    }
+
     fn choice(&mut self, text: &str, words: &[Choice], place: &Place<'_>) {
         let start = self.begin();
         self.out.extend_from_slice(text.as_bytes());
@@ -106,7 +124,7 @@ impl Checker<'_> {
             entries.push((before..self.out.len(), index));
         }
         self.sort(start, &mut entries);
-        if matches!(of, Kind::Text(_) | Kind::Choice(_)) {
+        if matches!(of, Kind::Text(_) | Kind::Choice(_) | Kind::Scalar) {
             self.report_equal(&entries, place);
         }
         self.end(start);

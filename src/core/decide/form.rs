@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Walk;
+use crate::authn::signature::SignatureVerifier;
 use crate::explain::{Stage, Trace};
 use crate::host;
 use crate::limit::BucketStore;
@@ -13,7 +14,7 @@ use crate::request::Field;
 /// Longest method, in bytes.
 const MAX_METHOD: usize = 32;
 
-impl<S: BucketStore, T: Trace> Walk<'_, '_, '_, S, T> {
+impl<S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, '_, '_, S, V, T> {
     pub(super) fn read_form(&mut self) -> Result<(), Denial> {
         if let Err(fault) = self.try_form() {
             self.trace.note(Stage::Form, || fault.to_owned());

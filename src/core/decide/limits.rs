@@ -1,14 +1,19 @@
 //! Limits: by address alone before any credential is read, the others last.
 
 use super::Walk;
+use crate::authn::signature::SignatureVerifier;
 use crate::explain::{Stage, Trace};
 use crate::limit::{BucketStore, LimitId, Spent, State, Subject, spend};
 use crate::reason::Denial;
 use crate::route::Route;
 
-impl<'p, S: BucketStore, T: Trace> Walk<'_, 'p, '_, S, T> {
-    /// The policy's limits by address and those of the route, which include them.
+impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, T> {
+    /// The policy's limits by address and those of the route, which include them. A walk that goes on
+    /// has spent them before.
     pub(super) fn spend_address_limits(&mut self) -> Result<(), Denial> {
+        if self.answer.is_some() {
+            return Ok(());
+        }
         let policy = self.policy;
         let limits =
             self.decision.route.map_or(&policy.address_limits, |route| &route.address_limits);
@@ -18,14 +23,16 @@ impl<'p, S: BucketStore, T: Trace> Walk<'_, 'p, '_, S, T> {
 
     /// The route's other limits and the consumer's.
     pub(super) fn spend_limits(&mut self, route: &'p Route) -> Result<(), Denial> {
-        let principal = self.decision.principal;
+        let principal = self.decision.principal.clone();
+        let principal = principal.as_ref();
         let subject = Subject {
-            consumer: principal.map(|principal| principal.consumer.name()),
-            credential: principal.map(|principal| principal.key.id()),
+            consumer: principal.map(|principal| principal.name()),
+            credential: principal.map(|principal| principal.credential_name()),
             address: self.decision.caller.address,
             route: Some(route.name()),
         };
-        let of_consumer: &[LimitId] = principal.map_or(&[], |principal| &principal.consumer.limits);
+        let consumer = principal.and_then(|principal| principal.consumer);
+        let of_consumer: &[LimitId] = consumer.map_or(&[], |consumer| &consumer.limits);
         self.spend(&route.limits, of_consumer, &subject, Stage::Limits)
     }
 

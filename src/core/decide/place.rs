@@ -2,6 +2,7 @@
 
 use super::Walk;
 use crate::address::Address;
+use crate::authn::signature::SignatureVerifier;
 use crate::caller;
 use crate::explain::{Stage, Trace};
 use crate::limit::BucketStore;
@@ -9,7 +10,7 @@ use crate::network::{Caller, Country, NetworkId, NetworkSet};
 use crate::reason::Denial;
 use crate::request::Field;
 
-impl<S: BucketStore, T: Trace> Walk<'_, '_, '_, S, T> {
+impl<S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, '_, '_, S, V, T> {
     pub(super) fn locate_caller(&mut self) -> Result<(), Denial> {
         if self.policy.needs.source_address {
             match caller::address(&self.policy.address_source, self.request) {

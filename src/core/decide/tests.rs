@@ -1,5 +1,9 @@
 //! Requests that look for a way around the policy.
 
+mod tokens;
+
+use crate::authn::signature::PureVerifier;
+use crate::authn::tokens::Tokens;
 use crate::effects::Effects;
 use crate::limit::MemoryStore;
 use crate::policy::Policy;
@@ -13,6 +17,10 @@ fn policy(rest: &str) -> Policy {
     let text = format!("{{\"version\": 1, \"gateway\": \"g\", {}}}", rest.replace('\'', "\""));
     let compiled = Policy::compile(text.as_bytes());
     compiled.policy.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics))
+}
+
+fn tokens(policy: &Policy) -> Tokens<PureVerifier> {
+    Tokens::new(policy, PureVerifier, [0; 16])
 }
 
 /// What became of a request: the reason, the headers removed, and the audit record.
@@ -30,7 +38,8 @@ fn sent(
         route_name: Some(route_name.as_bytes()),
     };
     let now = Timestamp::from_unix_nanos(1_800_000_000 * SECOND);
-    let decision = policy.decide(&request, now, &mut MemoryStore::default(), &mut ());
+    let decision =
+        policy.decide_now(&request, now, &mut MemoryStore::default(), &mut tokens(policy), &mut ());
     let removed = match decision.effects() {
         Effects::Reply(_) => Vec::new(),
         Effects::Forward(forward) => {

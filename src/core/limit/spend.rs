@@ -13,6 +13,7 @@ const ATTEMPTS: usize = 16;
 /// One limit that a request was held against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LimitReport<'p> {
+    pub(crate) id: LimitId,
     pub(crate) limit: &'p Limit,
     pub(crate) state: State,
 }
@@ -48,7 +49,7 @@ pub(crate) fn spend<'p, S: BucketStore>(
             refused = Some(id);
         }
         seen.push((id, key, ticket, reports.len()));
-        reports.push(LimitReport { limit, state });
+        reports.push(LimitReport { id, limit, state });
     }
     if let Some(id) = refused {
         return Ok(Spent::No(id));

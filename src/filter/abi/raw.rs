@@ -78,6 +78,14 @@ unsafe extern "C" {
     ) -> u32;
     pub(super) fn proxy_increment_metric(id: u32, by: i64) -> u32;
     pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
+    pub(super) fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        data: *mut *const u8,
+        size: *mut usize,
+    ) -> u32;
 }
 
 unsafe extern "C" {

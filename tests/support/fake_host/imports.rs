@@ -66,6 +66,7 @@ pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
     linker.func_wrap(env, "proxy_define_metric", define_metric)?;
     linker.func_wrap(env, "proxy_increment_metric", increment_metric)?;
     linker.func_wrap(env, "proxy_record_metric", record_metric)?;
+    linker.func_wrap(env, "proxy_call_foreign_function", call_foreign_function)?;
     let wasi = "wasi_snapshot_preview1";
     linker.func_wrap(wasi, "random_get", random)?;
     linker.func_wrap(wasi, "fd_write", fd_write)?;
@@ -279,6 +280,22 @@ fn record_metric(caller: Caller_<'_>, id: u32, value: u64) -> Status {
     let (kind, name) = get!(metric(guest.host(), id), NOT_FOUND);
     guest.host().process.change(&name, |held| if kind == COUNTER { held + value } else { value });
     Ok(OK)
+}
+
+/// As an Envoy without any function of that name. A test hands over what another one would answer.
+fn call_foreign_function(
+    caller: Caller_<'_>,
+    name: u32,
+    name_size: u32,
+    arguments: u32,
+    arguments_size: u32,
+    to: u32,
+    size_to: u32,
+) -> Status {
+    let guest = enter!(caller, "proxy_call_foreign_function", to, size_to);
+    get!(guest.text(name, name_size), INVALID_MEMORY_ACCESS);
+    get!(guest.read(arguments, arguments_size), INVALID_MEMORY_ACCESS);
+    Ok(NOT_FOUND)
 }
 
 fn random(caller: Caller_<'_>, to: u32, size: u32) -> Status {

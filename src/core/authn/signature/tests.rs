@@ -7,7 +7,7 @@ use crate::authn::base64url::{decode, encode};
 use crate::authn::jwks::KeySet;
 use crate::authn::jws::Jws;
 use crate::authn::secrets::SecretSet;
-use crate::config::Node;
+use crate::node::Node;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

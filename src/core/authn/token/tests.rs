@@ -6,7 +6,8 @@ use p256::ecdsa::SigningKey;
 use super::*;
 use crate::authn::algorithm::Algorithm;
 use crate::authn::base64url::encode;
-use crate::authn::issuer::{Cutoff, Revoked, RoleClaim};
+use crate::authn::issuer::{Cutoff, KeyOrigin, Revoked, RoleClaim};
+use crate::authn::jwks::KeySet;
 use crate::authn::signature::PureVerifier;
 use crate::authz::ScopeId;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
@@ -43,7 +44,10 @@ fn keyring() -> Keyring {
     let mut keyring = Keyring::default();
     for (position, set) in (0..).zip(sets) {
         let keys = KeySet::read(set.as_bytes(), &[Algorithm::Es256, Algorithm::EdDsa]);
-        keyring.put(IssuerId(position), keys.ok().map(Keys::Public));
+        match keys {
+            Ok(keys) => keyring.put(IssuerId(position), Keys::Public(keys.into()), Timestamp::LAST),
+            Err(fault) => panic!("{fault:?}"),
+        }
     }
     keyring
 }
@@ -58,6 +62,9 @@ fn path(text: &str) -> ClaimPath {
 
 fn issuer() -> Issuer {
     Issuer {
+        id: IssuerId(0),
+        keys: KeyOrigin::Secrets(Box::default()),
+        owners: Vec::new(),
         name: "main".into(),
         url: "https://issuer.example".into(),
         audiences: ["orders-api".into(), "https://orders.example/".into()].into(),
@@ -76,11 +83,14 @@ fn rules(change: impl FnOnce(&mut Issuer)) -> TokenRules {
     let mut main = issuer();
     change(&mut main);
     let mut other = issuer();
+    other.id = IssuerId(1);
     (other.name, other.url) = ("other".into(), "https://other.example".into());
     TokenRules {
         issuers: [main, other].into(),
         max_size: 8_192,
+        cache: 0,
         claims: ["plan", "org.tenant"].map(path).into(),
+        headers: [(path("plan"), "x-plan".into())].into(),
     }
 }
 
@@ -107,13 +117,24 @@ fn with(claims: &str) -> String {
 
 fn judge(rules: &TokenRules, token: &str) -> Verdict {
     let now = Timestamp::from_unix_nanos(u64::try_from(NOW).unwrap_or(0) * 1_000_000_000);
-    rules.verify(token.as_bytes(), &scopes(), &keyring(), now, &mut PureVerifier)
+    judge_at(rules, token, &keyring(), now, &mut PureVerifier)
+}
+
+fn judge_at(
+    rules: &TokenRules,
+    token: &str,
+    keyring: &Keyring,
+    now: Timestamp,
+    verifier: &mut impl SignatureVerifier,
+) -> Verdict {
+    let against = Against { scopes: &scopes(), consumers: &[], keyring, now };
+    rules.verify(token.as_bytes(), against, verifier)
 }
 
 fn verdict(rules: &TokenRules, token: &str) -> Result<Token, Denial> {
     match judge(rules, token) {
         Verdict::Verified(token) => Ok(token),
-        Verdict::NeedsKeys(_, fault) | Verdict::Refused(fault) => Err(fault.denial),
+        Verdict::NeedsKeys(.., fault) | Verdict::Refused(_, fault) => Err(fault.denial),
     }
 }
 
@@ -143,7 +164,7 @@ fn each(name: &str, values: &[&str], expected: Result<(), Denial>) {
 fn a_good_token_is_a_caller() {
     let text = with(r#""scope":"orders:read other","jti":"1","plan":"gold","org":{"tenant":7}"#);
     let token = verdict(&rules(|_| {}), &text).unwrap_or_else(|denial| panic!("{denial:?}"));
-    assert_eq!((&*token.subject, token.issuer), ("alpha", IssuerId(0)));
+    assert_eq!((token.subject(), token.issuer), ("alpha", IssuerId(0)));
     assert_eq!((token.key_id.as_deref(), token.id.as_deref()), (Some("ec-1"), Some("1")));
     assert_eq!(token.end.unix_nanos(), 1_900_000_030_000_000_000);
     assert_eq!(token.scopes.text(), "orders:read other");
@@ -212,11 +233,11 @@ fn keys_are_never_looked_up_across_issuers() {
     // J17: signed by the main issuer's key and naming it, in a token that says it is the other's.
     let text =
         token(r#""iss":"https://other.example","aud":"orders-api","sub":"alpha","exp":1900000000"#);
-    assert!(matches!(judge(&rules(|_| {}), &text), Verdict::NeedsKeys(IssuerId(1), _)));
+    assert!(matches!(judge(&rules(|_| {}), &text), Verdict::NeedsKeys(IssuerId(1), ..)));
     // And with the other issuer's key id in a token of the main one.
     let text =
         sign(r#"{"alg":"ES256","kid":"other-1"}"#, &format!("{{{CLAIMS},\"exp\":1900000000}}"));
-    assert!(matches!(judge(&rules(|_| {}), &text), Verdict::NeedsKeys(IssuerId(0), _)));
+    assert!(matches!(judge(&rules(|_| {}), &text), Verdict::NeedsKeys(IssuerId(0), ..)));
 }
 
 #[test]
@@ -300,7 +321,9 @@ fn the_caller_has_a_name() {
     each("sub", &[&format!("\"{}\"", "a".repeat(256)), "\"\u{e9}\"", "\"a,b\""], Ok(()));
     each("jti", &["1", "null", "[]"], Err(Denial::TokenMalformed));
     let by_client = rules(|issuer| issuer.subject = path("resource_access.orders.client"));
-    let name = |claims: &str| verdict(&by_client, &with(claims)).map(|token| token.subject);
+    let name = |claims: &str| {
+        verdict(&by_client, &with(claims)).map(|token| Box::<str>::from(token.subject()))
+    };
     let nested = r#""resource_access":{"orders":{"client":"mobile"}}"#;
     assert_eq!(name(nested).as_deref(), Ok("mobile"));
     assert_eq!(name("\"client\":\"mobile\""), Err(Denial::TokenMalformed));
@@ -458,7 +481,7 @@ fn cheap_checks_come_before_the_signature() {
         sign(r#"{"alg":"ES256","kid":"no"}"#, &format!("{{{CLAIMS},\"exp\":1900000000}}")),
     ] {
         let rules = rules(|_| {});
-        let verdict = rules.verify(text.as_bytes(), &scopes(), &keyring(), now, &mut Untouched);
+        let verdict = judge_at(&rules, &text, &keyring(), now, &mut Untouched);
         assert!(!matches!(verdict, Verdict::Verified(_)), "{text}");
     }
 }
@@ -468,22 +491,21 @@ fn keys_that_are_not_there_are_asked_for() {
     // S01, S10: no keys yet, and a key id that the set does not have.
     let (rules, text) = (rules(|_| {}), with("\"a\":1"));
     let now = Timestamp::from_unix_nanos(1_800_000_000_000_000_000);
-    let verdict =
-        rules.verify(text.as_bytes(), &scopes(), &Keyring::default(), now, &mut PureVerifier);
-    let Verdict::NeedsKeys(IssuerId(0), fault) = verdict else { panic!("{verdict:?}") };
+    let verdict = judge_at(&rules, &text, &Keyring::default(), now, &mut PureVerifier);
+    let Verdict::NeedsKeys(IssuerId(0), _, fault) = verdict else { panic!("{verdict:?}") };
     assert_eq!(fault.denial, Denial::KeysUnavailable);
     let rotated =
         sign(r#"{"alg":"ES256","kid":"ec-2"}"#, &format!("{{{CLAIMS},\"exp\":1900000000}}"));
-    let Verdict::NeedsKeys(IssuerId(0), fault) = judge(&rules, &rotated) else { panic!() };
+    let Verdict::NeedsKeys(IssuerId(0), _, fault) = judge(&rules, &rotated) else { panic!() };
     assert_eq!(fault.denial, Denial::TokenKeyUnknown);
     // A token without a key id, or for another audience, asks for nothing.
     let unnamed = sign(r#"{"alg":"RS256"}"#, &format!("{{{CLAIMS},\"exp\":1900000000}}"));
-    assert!(matches!(judge(&rules, &unnamed), Verdict::Refused(_)));
+    assert!(matches!(judge(&rules, &unnamed), Verdict::Refused(..)));
     let stranger = sign(
         r#"{"alg":"ES256","kid":"ec-2"}"#,
         r#"{"iss":"https://issuer.example","exp":1900000000}"#,
     );
-    assert!(matches!(judge(&rules, &stranger), Verdict::Refused(_)));
+    assert!(matches!(judge(&rules, &stranger), Verdict::Refused(..)));
 }
 
 #[test]

@@ -2,14 +2,16 @@
 
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms;
-use super::super::node::Node;
 use super::super::place::Place;
+use super::issuers::Issuers;
 use super::limits::Limits;
 use super::networks::Networks;
 use super::read;
+use super::schedule;
 use super::scopes::Scopes;
 use crate::authn::api_key::{ApiKey, KeyDigest, KeyState, KeyTable};
 use crate::authz::{ScopeId, ScopeSetId};
+use crate::node::Node;
 use crate::policy::{Consumer, ConsumerId};
 use crate::sorted::{rank_of, sort_by_rank};
 use crate::time::Timestamp;
@@ -38,6 +40,7 @@ pub(super) fn compile(
     networks: &Networks<'_>,
     limits: &Limits<'_>,
     scopes: &mut Scopes<'_>,
+    issuers: &mut Issuers,
     report: &mut Report,
 ) -> Callers {
     let section = Place::TOP.field("consumers");
@@ -47,30 +50,36 @@ pub(super) fn compile(
         let place = section.item(index);
         let name = read::text(node, "name").unwrap_or_default();
         gathered.names.push((name, index));
+        let held = scopes.of_consumer(node, &place, report);
         let consumer = Consumer {
             name: name.into(),
             disabled: read::flag(node, "disabled"),
             networks: networks.allow_set(node, &place, report),
             deny: networks.set(node, "deny", &place, report),
             limits: limits.ids(node, "limits", &place, report).into(),
+            scopes: held.1,
+            schedule: schedule::compile(node, &place, report),
         };
         networks.report_both(&consumer.networks, &consumer.deny, &place, report);
         consumers.push(consumer);
-        let held = scopes.of_consumer(node, &place, report);
-        if node.member("api_keys").is_none() {
+        if node.member("api_keys").is_none() && node.member("tokens").is_none() {
             let message =
                 format!("{} has no credential, so no request can come from it", Shown(name));
             report.warning(
                 code::CONSUMER_WITHOUT_CREDENTIAL,
                 &place,
                 message,
-                "give it `api_keys`",
+                "give it `api_keys` or `tokens`",
             );
         }
         let list = place.field("api_keys");
         for (position, key) in read::items(node, "api_keys").iter().enumerate() {
             let at = (index, position);
             gathered.key(key, at, &held, scopes, &list.item(position), report);
+        }
+        let (list, id) = (place.field("tokens"), consumer_id(index));
+        for (position, token) in read::items(node, "tokens").iter().enumerate() {
+            issuers.own(token, id, &list.item(position), report);
         }
     }
     gathered.report_duplicates(&section, report);
@@ -106,7 +115,7 @@ impl<'n> Gathered<'n> {
         self.keys.push(ApiKey {
             id: id.into(),
             digest,
-            consumer: ConsumerId(u32::try_from(at.0).unwrap_or(u32::MAX)),
+            consumer: consumer_id(at.0),
             scopes,
             state: match read::text(node, "state") {
                 Some("revoked") => KeyState::Revoked,
@@ -142,6 +151,10 @@ impl<'n> Gathered<'n> {
             same(code::DUPLICATE_DIGEST, "sha256", "the digest", first, later);
         }
     }
+}
+
+fn consumer_id(index: usize) -> ConsumerId {
+    ConsumerId(u32::try_from(index).unwrap_or(u32::MAX))
 }
 
 /// Neighbours with the same key, once everything is sorted.

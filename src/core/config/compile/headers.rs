@@ -4,11 +4,13 @@
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms::{self, fold_header};
 use super::super::grammar::Form;
-use super::super::node::Node;
 use super::super::place::Place;
 use super::{header, read};
-use crate::authn::KeySource;
+use crate::authn::claim_value::ClaimPath;
+use crate::authn::extract::CredentialKind;
+use crate::authn::{Source, Spot};
 use crate::headers::{MAX_CREDENTIAL_HEADERS, NameTable, Role};
+use crate::node::Node;
 use crate::policy::IdentityHeaders;
 
 /// The headers that tell an upstream who is calling, unless the policy names others. Nobody may send
@@ -19,17 +21,23 @@ const IDENTITY: [(&str, &str); 3] = [
     ("scopes", "x-portcullis-scopes"),
 ];
 
-/// Most sources of keys, and most further headers that are stripped: each is looked for in every
-/// request.
+/// Most sources of a kind of credential, most headers among them, most further headers that are
+/// stripped, and most claims that are told: each is looked for, or set, in every request.
 const MAX_SOURCES: usize = 8;
+const MAX_HEADER_SOURCES: usize = MAX_CREDENTIAL_HEADERS / 2;
+const MAX_CLAIM_HEADERS: usize = 16;
 const MAX_STRIPPED: usize = 64;
 
 /// Where keys are read from, unless the policy says otherwise.
 const DEFAULT_SOURCE: &str = "x-api-key";
+/// The header that has a scheme before its token, and the one where tokens are read from unless the
+/// policy says otherwise.
+const AUTHORIZATION: &str = "authorization";
 
 pub(super) struct Headers {
     pub(super) names: NameTable,
-    pub(super) key_sources: Box<[KeySource]>,
+    pub(super) sources: Box<[Source]>,
+    pub(super) claims: Box<[(ClaimPath, Box<str>)]>,
     pub(super) retiring_header: Option<Box<str>>,
     pub(super) identity: IdentityHeaders,
     pub(super) reads_country: bool,
@@ -37,13 +45,14 @@ pub(super) struct Headers {
 
 pub(super) fn compile(document: &Node<'_>, report: &mut Report) -> Headers {
     let mut roles = Roles::default();
-    let key_sources = sources(document, &mut roles, report);
+    let sources = sources(document, &mut roles, report);
     let country = read::text(document, "country_header").and_then(header);
     let reads_country = country.is_some();
     if let Some(name) = country {
         roles.add(name, Role::Country, &Place::TOP.field("country_header"), report);
     }
     let identity = identity(document, &mut roles, report);
+    let claims = claim_headers(document, &mut roles, report);
     let list = Place::TOP.field("strip_headers");
     read::bound(document, "strip_headers", MAX_STRIPPED, &list, report);
     for (index, text) in read::texts(document, "strip_headers").take(MAX_STRIPPED) {
@@ -55,7 +64,8 @@ pub(super) fn compile(document: &Node<'_>, report: &mut Report) -> Headers {
     let api_key = document.member("api_key").unwrap_or(&Node::Null);
     Headers {
         names: NameTable::new(roles.0),
-        key_sources,
+        sources,
+        claims,
         retiring_header: read::text(api_key, "retiring_header").and_then(header),
         identity,
         reads_country,
@@ -90,68 +100,158 @@ impl Roles {
 
 const fn purpose(role: Role) -> &'static str {
     match role {
-        Role::Credential(_) => "a source of API keys",
+        Role::Credential(_) | Role::ForwardedCredential(_) | Role::Authorization => {
+            "a source of credentials"
+        }
         Role::Country => "the country header",
         _ => "a header that never reaches an upstream",
     }
 }
 
-fn sources(document: &Node<'_>, roles: &mut Roles, report: &mut Report) -> Box<[KeySource]> {
-    let outer = Place::TOP.field("api_key");
-    let list = outer.field("sources");
-    let section = document.member("api_key").unwrap_or(&Node::Null);
-    if section.member("sources").is_none() {
-        roles.add(DEFAULT_SOURCE.into(), Role::Credential(0), &outer, report);
-        return [KeySource::Header(0)].into();
-    }
-    let (mut sources, mut headers) = (Vec::new(), 0_u8);
-    read::bound(section, "sources", MAX_SOURCES, &list, report);
-    for (index, node) in read::items(section, "sources").iter().enumerate().take(MAX_SOURCES) {
-        let place = list.item(index);
-        let named =
-            |field, form: &Form| read::text(node, field).and_then(|text| form.canonical(text));
-        let source = if let Some(name) = named("header", &forms::HEADER) {
-            let position = headers;
-            headers = headers.saturating_add(1);
-            let place = place.field("header");
-            if usize::from(position) >= MAX_CREDENTIAL_HEADERS {
-                let message =
-                    format!("there are more than {MAX_CREDENTIAL_HEADERS} header sources");
-                report.error(code::OUT_OF_BOUNDS, &place, message, "");
-                continue;
-            }
-            roles.add(name, Role::Credential(position), &place, report);
-            KeySource::Header(position)
-        } else if let Some(name) = named("query", &forms::PARAMETER) {
-            KeySource::Query(name)
-        } else if let Some(name) = named("cookie", &forms::COOKIE) {
-            if !roles.0.iter().any(|(_, role)| *role == Role::Cookie) {
-                roles.0.push(("cookie".into(), Role::Cookie));
-            }
-            KeySource::Cookie(name)
-        } else {
-            continue;
+/// The places of one kind of credential, as a section of the policy lists them.
+struct Listed<'d> {
+    kind: CredentialKind,
+    section: &'d Node<'d>,
+    place: Place<'d>,
+    /// The header that is read where the section lists nothing.
+    standard: &'static str,
+    forward: bool,
+}
+
+/// Every source of API keys, and of tokens where there is an issuer.
+fn sources(document: &Node<'_>, roles: &mut Roles, report: &mut Report) -> Box<[Source]> {
+    let section = |name| document.member(name).unwrap_or(&Node::Null);
+    let mut sources = Vec::new();
+    let keys = Listed {
+        kind: CredentialKind::ApiKey,
+        section: section("api_key"),
+        place: Place::TOP.field("api_key"),
+        standard: DEFAULT_SOURCE,
+        forward: false,
+    };
+    keys.read(&mut sources, roles, report);
+    if document.member("issuers").is_some() {
+        let tokens = Listed {
+            kind: CredentialKind::Jwt,
+            section: section("jwt"),
+            place: Place::TOP.field("jwt"),
+            standard: AUTHORIZATION,
+            forward: read::flag(section("jwt"), "forward"),
         };
-        if sources.iter().any(|other| same(other, &source)) {
-            report.error(
-                code::DUPLICATE_ENTRY,
-                &place,
-                "this source is listed before",
-                "leave one out",
-            );
-        }
-        sources.push(source);
+        tokens.read(&mut sources, roles, report);
     }
     sources.into()
 }
 
-/// Whether two sources read the same place. A parameter is looked for in any case, so that a key in
-/// another spelling is not passed on.
-fn same(first: &KeySource, second: &KeySource) -> bool {
+impl Listed<'_> {
+    fn read(&self, sources: &mut Vec<Source>, roles: &mut Roles, report: &mut Report) {
+        let list = self.place.field("sources");
+        if self.section.member("sources").is_none() {
+            let spot = self.header(self.standard.into(), sources, roles, &self.place, report);
+            self.add(spot, &list, sources, report);
+            return;
+        }
+        read::bound(self.section, "sources", MAX_SOURCES, &list, report);
+        let nodes = read::items(self.section, "sources").iter().enumerate().take(MAX_SOURCES);
+        for (index, node) in nodes {
+            let place = list.item(index);
+            let named =
+                |field, form: &Form| read::text(node, field).and_then(|text| form.canonical(text));
+            let spot = if let Some(name) = named("header", &forms::HEADER) {
+                self.header(name, sources, roles, &place.field("header"), report)
+            } else if let Some(name) = named("query", &forms::PARAMETER) {
+                Some(Spot::Query(name))
+            } else if let Some(name) = named("cookie", &forms::COOKIE) {
+                if !roles.0.iter().any(|(_, role)| *role == Role::Cookie) {
+                    roles.0.push(("cookie".into(), Role::Cookie));
+                }
+                Some(Spot::Cookie(name))
+            } else {
+                None
+            };
+            self.add(spot, &place, sources, report);
+        }
+    }
+
+    fn header(
+        &self,
+        name: Box<str>,
+        sources: &[Source],
+        roles: &mut Roles,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) -> Option<Spot> {
+        if self.kind == CredentialKind::Jwt && *name == *AUTHORIZATION {
+            if sources.iter().all(|source| source.spot != Spot::Bearer) {
+                roles.add(name, Role::Authorization, place, report);
+            }
+            return Some(Spot::Bearer);
+        }
+        let is_header = |source: &&Source| matches!(source.spot, Spot::Header(_));
+        let of_kind = sources.iter().filter(|source| source.kind == self.kind).filter(is_header);
+        if of_kind.count() >= MAX_HEADER_SOURCES {
+            let message = format!("there are more than {MAX_HEADER_SOURCES} header sources");
+            report.error(code::OUT_OF_BOUNDS, place, message, "");
+            return None;
+        }
+        let position = u8::try_from(sources.iter().filter(is_header).count()).ok()?;
+        let role = if self.forward { Role::ForwardedCredential } else { Role::Credential };
+        roles.add(name, role(position), place, report);
+        Some(Spot::Header(position))
+    }
+
+    fn add(
+        &self,
+        spot: Option<Spot>,
+        place: &Place<'_>,
+        sources: &mut Vec<Source>,
+        report: &mut Report,
+    ) {
+        let Some(spot) = spot else { return };
+        if sources.iter().any(|other| same(&other.spot, &spot)) {
+            let message = "this source is listed before";
+            report.error(code::DUPLICATE_ENTRY, place, message, "leave one out");
+        }
+        sources.push(Source { spot, kind: self.kind, forward: self.forward });
+    }
+}
+
+/// Whether two sources read the same place. A parameter is looked for in any case, so that a credential
+/// in another spelling is not passed on.
+fn same(first: &Spot, second: &Spot) -> bool {
     match (first, second) {
-        (KeySource::Query(first), KeySource::Query(second)) => first.eq_ignore_ascii_case(second),
+        (Spot::Query(first), Spot::Query(second)) => first.eq_ignore_ascii_case(second),
         _ => first == second,
     }
+}
+
+/// Claims that an upstream is told.
+fn claim_headers(
+    document: &Node<'_>,
+    roles: &mut Roles,
+    report: &mut Report,
+) -> Box<[(ClaimPath, Box<str>)]> {
+    const FIELD: &str = "claim_headers";
+    let section = document.member("jwt").unwrap_or(&Node::Null);
+    let outer = Place::TOP.field("jwt");
+    let list = outer.field(FIELD);
+    read::bound(section, FIELD, MAX_CLAIM_HEADERS, &list, report);
+    let mut told = Vec::new();
+    let nodes = read::items(section, FIELD).iter().enumerate().take(MAX_CLAIM_HEADERS);
+    for (index, node) in nodes {
+        let claim = read::text(node, "claim").and_then(ClaimPath::dotted);
+        let name = read::text(node, "header").and_then(header);
+        let (Some(claim), Some(name)) = (claim, name) else { continue };
+        let place = list.item(index);
+        if roles.of(&name).is_some() {
+            let message = format!("{} has another use already", Shown(&name));
+            let help = "choose another header";
+            report.error(code::HEADER_CONFLICT, &place.field("header"), message, help);
+        }
+        roles.add(name.clone(), Role::Stripped, &place, report);
+        told.push((claim, name));
+    }
+    told.into()
 }
 
 fn identity(document: &Node<'_>, roles: &mut Roles, report: &mut Report) -> IdentityHeaders {

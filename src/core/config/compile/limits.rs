@@ -2,11 +2,11 @@
 
 use super::super::diagnostic::{Report, code};
 use super::super::forms::{MAX_BURST, parse_rate};
-use super::super::node::Node;
 use super::super::place::Place;
 use super::names::Names;
 use super::read;
 use crate::limit::{KeyParts, Limit, LimitId, Quota};
+use crate::node::Node;
 
 /// The limits of a policy.
 pub(super) struct Limits<'n> {

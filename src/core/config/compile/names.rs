@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms;
-use super::super::node::Node;
 use super::super::place::Place;
 use super::super::suggest;
+use crate::node::Node;
 use crate::sorted::sort_by;
 
 /// Most networks, roles or limits of a policy.
@@ -68,6 +68,11 @@ impl<'n> Names<'n> {
             }
         }
         position
+    }
+
+    /// Counts every name as used.
+    pub(super) fn mark_all(&self) {
+        self.all.iter().for_each(|(_, used)| used.set(true));
     }
 
     pub(super) fn report_unused(&self, report: &mut Report) {

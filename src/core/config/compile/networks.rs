@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms;
-use super::super::node::Node;
 use super::super::place::Place;
 use super::names::Names;
 use super::read;
 use crate::address::Cidr;
 use crate::network::{Country, Entry, NetworkId, NetworkSet, NetworkTable};
+use crate::node::Node;
 use crate::sorted::sort_by_rank;
 use crate::time::Timestamp;
 

@@ -1,8 +1,8 @@
 //! Reading a document whose shape was checked: what has the wrong type is passed over.
 
 use super::super::diagnostic::{Report, code};
-use super::super::node::Node;
 use super::super::place::Place;
+use crate::node::Node;
 
 /// The text in a field.
 pub(super) fn text<'n>(node: &'n Node<'_>, field: &str) -> Option<&'n str> {
@@ -12,6 +12,21 @@ pub(super) fn text<'n>(node: &'n Node<'_>, field: &str) -> Option<&'n str> {
 /// The boolean in a field, `false` where there is none.
 pub(super) fn flag(node: &Node<'_>, field: &str) -> bool {
     matches!(node.member(field), Some(Node::Bool(true)))
+}
+
+/// The whole number in a field; its bounds were checked, beyond them it means nothing.
+pub(super) fn size(node: &Node<'_>, field: &str) -> Option<usize> {
+    match node.member(field) {
+        Some(Node::Number(number)) if (0.0..=f64::from(u32::MAX)).contains(number) => {
+            Some(truncated(*number))
+        }
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 32 bits")]
+const fn truncated(number: f64) -> usize {
+    number as usize
 }
 
 /// The items of the list in a field.

@@ -4,15 +4,19 @@ use std::collections::HashMap;
 
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms;
-use super::super::node::Node;
 use super::super::place::Place;
+use super::claims::Claims;
+use super::issuers::Issuers;
 use super::limits::Limits;
 use super::networks::Networks;
 use super::read;
+use super::schedule;
 use super::scopes::Scopes;
+use crate::authn::issuer::IssuerId;
 use crate::limit::LimitId;
+use crate::node::Node;
 use crate::route::{
-    Access, HostPattern, Methods, PathPattern, Route, RouteId, RouteTable, Segment,
+    Accepts, Access, HostPattern, Methods, PathPattern, Route, RouteId, RouteTable, Segment,
 };
 use crate::sorted::sort;
 
@@ -34,23 +38,31 @@ struct Parts<'p, 'n> {
     scopes: &'p Scopes<'n>,
 }
 
+/// What routes add to.
+pub(super) struct Gathered<'g> {
+    pub(super) issuers: &'g mut Issuers,
+    pub(super) claims: &'g mut Claims,
+}
+
 pub(super) fn compile<'n>(
     document: &'n Node<'_>,
     networks: &Networks<'n>,
     limits: &Limits<'n>,
     global: &[LimitId],
     scopes: &Scopes<'n>,
+    gathered: &mut Gathered<'_>,
     report: &mut Report,
 ) -> Routes {
     let parts = Parts { networks, limits, global, scopes };
     let section = Place::TOP.field("routes");
     let nodes = read::items(document, "routes");
     let mut routes = Routes { refuse: RouteTable::refusing(), ..Routes::default() };
-    for (index, node) in nodes.iter().enumerate() {
-        routes.all.push(route(node, index, &parts, &section.item(index), report));
+    let matchers: Vec<_> = nodes.iter().map(Matcher::read).collect();
+    for ((index, node), matcher) in nodes.iter().enumerate().zip(&matchers) {
+        let place = section.item(index);
+        routes.all.push(route(node, index, matcher, &parts, gathered, &place, report));
     }
     routes.report_duplicates(&section, report);
-    let matchers: Vec<_> = nodes.iter().map(Matcher::read).collect();
     for (index, matcher) in matchers.iter().enumerate() {
         routes.insert(index, matcher, &section.item(index), report);
     }
@@ -63,7 +75,9 @@ pub(super) fn compile<'n>(
 fn route(
     node: &Node<'_>,
     index: usize,
+    matcher: &Matcher<'_>,
     parts: &Parts<'_, '_>,
+    gathered: &mut Gathered<'_>,
     place: &Place<'_>,
     report: &mut Report,
 ) -> Route {
@@ -99,17 +113,62 @@ fn route(
     let networks = parts.networks.allow_set(node, place, report);
     let deny = parts.networks.set(node, "deny", place, report);
     parts.networks.report_both(&networks, &deny, place, report);
+    let accepts = accepts(node, gathered.issuers, place, report);
     Route {
         name: read::text(node, "name").unwrap_or_default().into(),
         position: RouteId(u32::try_from(index).unwrap_or(u32::MAX)),
         access,
-        requirement: parts.scopes.requirement(node, place, report),
+        requirement: parts.scopes.requirement(node, accepts.jwt, place, report),
+        claims: gathered.claims.rules(node, &matcher.paths, place, report),
+        schedule: schedule::compile(node, place, report),
+        accepts,
         networks,
         deny,
         address_limits: parts.limits.by_address_alone(&limits),
         limits: parts.limits.by_more(&limits),
         observe,
     }
+}
+
+/// The credentials that a route takes; fields that then have no effect are reported.
+fn accepts(
+    node: &Node<'_>,
+    issuers: &mut Issuers,
+    place: &Place<'_>,
+    report: &mut Report,
+) -> Accepts {
+    let takes = |kind| read::texts(node, "credentials").any(|(_, text)| text == kind);
+    let (api_key, jwt) = (takes("api_key"), takes("jwt"));
+    if jwt && issuers.all.is_empty() {
+        let message = "tokens need `issuers`, and the policy has none";
+        let place = place.field("credentials");
+        report.error(code::MISSING_FIELD, &place, message, "say who signs them");
+    }
+    let has_credentials = node.member("credentials").is_some();
+    let mut useless = |field: &str, why: &str| {
+        if has_credentials && node.member(field).is_some() {
+            report.error(code::FIELD_WITHOUT_EFFECT, &place.field(field), why, "leave it out");
+        }
+    };
+    if !jwt {
+        useless("issuers", "the route takes no tokens");
+    }
+    if !api_key {
+        useless("api_key_schedule", "the route takes no API keys");
+    }
+    if node.member("claims").is_some() && has_credentials && (api_key || !jwt) {
+        let message = "an API key has no claims, so it would not be held against them";
+        let help = "take tokens alone: `credentials: [jwt]`";
+        report.error(code::FIELDS_CONFLICT, &place.field("claims"), message, help);
+    }
+    let list = place.field("issuers");
+    let named: Box<[IssuerId]> = read::texts(node, "issuers")
+        .filter_map(|(index, name)| issuers.resolve(name, &list.item(index), report))
+        .collect();
+    if jwt {
+        issuers.take(&named);
+    }
+    Accepts { api_key, jwt, issuers: named }
 }
 
 /// What a route matches; parts that cannot be read are left out.

@@ -1,13 +1,13 @@
 //! Scopes, roles, and the sets that consumers and keys hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::diagnostic::{Report, Shown, code};
-use super::super::node::Node;
 use super::super::place::Place;
 use super::names::Names;
 use super::read;
 use crate::authz::{Requirement, ScopeId, ScopeSetId, ScopeTable};
+use crate::node::Node;
 use crate::sorted::sort;
 
 /// The scopes of a policy.
@@ -116,10 +116,29 @@ impl<'n> Scopes<'n> {
         *self.sets.entry(ids).or_insert(next)
     }
 
-    /// What a route asks for; scopes that nobody holds are reported.
+    /// The scopes of a role.
+    pub(super) fn role(
+        &self,
+        name: &str,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) -> Option<&[ScopeId]> {
+        let position = self.roles.resolve(name, place, report)?;
+        self.of_role.get(usize::from(position)).map(Vec::as_slice)
+    }
+
+    /// Every role by its name. All count as used.
+    pub(super) fn all_roles(&self) -> HashMap<Box<str>, Box<[ScopeId]>> {
+        self.roles.mark_all();
+        let roles = self.roles.iter().zip(&self.of_role);
+        roles.map(|(name, ids)| (name.into(), ids.as_slice().into())).collect()
+    }
+
+    /// What a route asks for; scopes that nobody holds are reported, unless a token may hold any.
     pub(super) fn requirement(
         &self,
         route: &Node<'_>,
+        takes_tokens: bool,
         place: &Place<'_>,
         report: &mut Report,
     ) -> Requirement {
@@ -128,7 +147,7 @@ impl<'n> Scopes<'n> {
         for field in ["all_of", "any_of"] {
             let list = outer.field(field);
             for (index, name) in read::texts(node, field) {
-                if self.id(name).is_some_and(|id| !self.held.contains(&id)) {
+                if !takes_tokens && self.id(name).is_some_and(|id| !self.held.contains(&id)) {
                     let message = format!("no consumer holds the scope {}", Shown(name));
                     let held = self
                         .held

@@ -1,8 +1,8 @@
 mod hostile;
 mod revision;
 
-use super::super::node::Node;
 use super::super::protobuf::tests::to_struct;
+use crate::node::Node;
 use crate::policy::Policy;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -149,7 +149,7 @@ fn keys_and_consumers_are_distinct() {
     assert_eq!(
         with("'consumers': [{'name': 'idle'}]"),
         [
-            "warning[consumer_without_credential] at /consumers/0: `idle` has no credential, so no request can come from it (help: give it `api_keys`)"
+            "warning[consumer_without_credential] at /consumers/0: `idle` has no credential, so no request can come from it (help: give it `api_keys` or `tokens`)"
         ]
     );
 }

@@ -2,8 +2,9 @@
 
 use super::Kind::{self, Bool, Either, List, Object, Text};
 use super::Presence::{Default, Optional, Required};
-use super::Rule::AtLeastOne;
+use super::Rule::{AtLeastOne, Needs};
 use super::document::{LIMITS, NETWORKS, SCOPES};
+use super::tokens::{OWNED_TOKEN, SCHEDULED};
 use super::{Shape, field, shape, word};
 use crate::config::forms;
 
@@ -59,8 +60,10 @@ pub(super) static CONSUMER: Shape = shape(
         field("deny", Optional, NETWORKS, "It may not call from these networks."),
         field("limits", Optional, LIMITS, "Limits that apply to its requests on every route."),
         field("api_keys", Optional, List(&Object(&API_KEY)), "Its API keys."),
+        field("api_key_schedule", Optional, SCHEDULED, "When its API keys end."),
+        field("tokens", Optional, List(&Object(&OWNED_TOKEN)), "Which verified tokens are it."),
     ],
-    &[],
+    &[Needs("api_key_schedule", "api_keys")],
     "A configured caller.",
 );
 

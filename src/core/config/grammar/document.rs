@@ -1,9 +1,11 @@
 //! The document as a whole, and what its parts have in common.
 
-use super::Kind::{self, Either, Integer, List, Map, Object, Text};
+use super::Kind::{self, Bool, Either, Integer, List, Map, Object, Text};
 use super::Presence::{Default, From, Optional, Required};
+use super::Rule::Needs;
 use super::callers::{CONSUMER, NETWORK};
 use super::settings::{API_KEY_SOURCES, CLIENT_ADDRESS, IDENTITY_HEADERS};
+use super::tokens::{ISSUER, JWT, PRECEDENCE};
 use super::traffic::{LIMIT, ROUTE};
 use super::{Shape, field, shape, word};
 use crate::config::forms;
@@ -54,6 +56,19 @@ pub static POLICY: Shape = shape(
             Object(&API_KEY_SOURCES),
             "Where API keys are read from.",
         ),
+        field("jwt", Optional, Object(&JWT), "Where tokens are read from."),
+        field(
+            "precedence",
+            Optional,
+            PRECEDENCE,
+            "Which credential counts when a request shows an API key and a token, both good and of a kind that the route takes. Left out, such a request is refused.",
+        ),
+        field(
+            "share_keys",
+            Default("false"),
+            Bool,
+            "Keeps fetched key sets in shared data also where the VM has no `vm_id`: any plugin without one can write there.",
+        ),
         field(
             "identity_headers",
             Default(
@@ -87,6 +102,7 @@ pub static POLICY: Shape = shape(
             "Named sets of scopes.",
         ),
         field("consumers", Optional, List(&Object(&CONSUMER)), "The callers."),
+        field("issuers", Optional, List(&Object(&ISSUER)), "Who signs tokens. At most 64."),
         field(
             "limits",
             Optional,
@@ -101,7 +117,7 @@ pub static POLICY: Shape = shape(
             "Which requests there are, and what each needs. A request that no route matches is refused.",
         ),
     ],
-    &[],
+    &[Needs("jwt", "issuers"), Needs("precedence", "issuers"), Needs("share_keys", "issuers")],
     "The document as a whole.",
 );
 

@@ -65,24 +65,29 @@ pub(super) static API_KEY_SOURCES: Shape = shape(
 pub(super) static SOURCE: Shape = shape(
     "a source",
     &[
-        field(
-            "header",
-            Optional,
-            Text(&forms::HEADER),
-            "A request header whose whole value is the key.",
-        ),
+        field("header", Optional, Text(&forms::HEADER), "A request header."),
         field("query", Optional, Text(&forms::PARAMETER), "A query parameter."),
         field("cookie", Optional, Text(&forms::COOKIE), "A cookie."),
     ],
     &[ExactlyOne(&["header", "query", "cookie"])],
-    "One place that may hold a key.",
+    "One place that may hold a credential.",
 );
 
 pub(super) static IDENTITY_HEADERS: Shape = shape(
     "the identity headers",
     &[
-        field("consumer", Optional, Text(&forms::HEADER), "Header for the consumer's name."),
-        field("credential", Optional, Text(&forms::HEADER), "Header for the id of the API key."),
+        field(
+            "consumer",
+            Optional,
+            Text(&forms::HEADER),
+            "Header for the consumer's name; of a token without one, the issuer's name, a colon, and the claim that names the caller, percent-encoded.",
+        ),
+        field(
+            "credential",
+            Optional,
+            Text(&forms::HEADER),
+            "Header for the id of the API key, or the name of the token's issuer.",
+        ),
         field(
             "scopes",
             Optional,

@@ -4,6 +4,7 @@ use super::Kind::{self, Integer, List, Object, Text};
 use super::Presence::{Default, From, Optional, Required};
 use super::Rule::{ExactlyOne, Needs};
 use super::document::{LIMITS, MODE, NETWORKS, SCOPES};
+use super::tokens::{CONDITIONS, SCHEDULED};
 use super::{Shape, field, shape, word};
 use crate::config::forms;
 
@@ -71,10 +72,26 @@ pub(super) static ROUTE: Shape = shape(
         field(
             "credentials",
             Optional,
-            List(&Kind::Choice(&[word("api_key", "An API key of a consumer.")])),
+            List(&Kind::Choice(&[
+                word("api_key", "An API key of a consumer."),
+                word("jwt", "A token of an issuer."),
+            ])),
             "Any one of these kinds of credential is needed.",
         ),
+        field(
+            "issuers",
+            Optional,
+            List(&Text(&forms::ISSUER_NAME)),
+            "Issuers whose tokens it takes. Left out: all.",
+        ),
         field("scopes", Optional, Object(&REQUIREMENT), "Scopes that the caller must hold."),
+        field(
+            "claims",
+            Optional,
+            CONDITIONS,
+            "Conditions on the token's claims, all of which must hold. Only for routes that take tokens alone. At most 16.",
+        ),
+        field("api_key_schedule", Optional, SCHEDULED, "When it stops to take API keys."),
         field("limits", Optional, LIMITS, "Limits that apply to its requests."),
         field("networks", Optional, NETWORKS, "It may be called from these networks only."),
         field("deny", Optional, NETWORKS, "It may not be called from these networks."),
@@ -90,6 +107,9 @@ pub(super) static ROUTE: Shape = shape(
         Needs("hosts", "paths"),
         ExactlyOne(&["access", "credentials"]),
         Needs("scopes", "credentials"),
+        Needs("issuers", "credentials"),
+        Needs("claims", "credentials"),
+        Needs("api_key_schedule", "credentials"),
     ],
     "Some requests, and what each of them needs.",
 );

@@ -4,9 +4,9 @@ use super::Checker;
 use crate::config::diagnostic::{Shown, code, looks_secret};
 use crate::config::forms;
 use crate::config::grammar::{Choice, Field, Form, Kind, Rule, Shape};
-use crate::config::node::Node;
 use crate::config::place::Place;
 use crate::config::suggest;
+use crate::node::Node;
 
 impl Checker<'_> {
     pub(super) fn bad_text(
@@ -122,6 +122,7 @@ fn expected(kind: &Kind) -> &'static str {
     match kind {
         Kind::Bool => "`true` or `false`",
         Kind::Integer { .. } => "a number",
+        Kind::Scalar => "a text, a number, `true` or `false`",
         Kind::Text(form) => form.name,
         Kind::Choice(_) => "a word",
         Kind::List(_) => "a list",

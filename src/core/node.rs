@@ -1,4 +1,5 @@
-//! The document as it was written: a tree of values that borrows its texts from the source.
+//! A document as it was written: a tree of values that borrows its texts from the source. Policies,
+//! key sets and tokens are read by it alike.
 //!
 //! Nothing is judged here but the notation itself: JSON as RFC 8259 has it, without two members of
 //! one name, and not nested deeper than [`MAX_DEPTH`].
@@ -9,12 +10,10 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::diagnostic::{Diagnostic, Severity, code};
-use super::place::Escaped;
 use crate::sorted::sort;
 
 /// How deep a document may be nested. The policy language itself needs seven levels.
-pub const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Up to this many members are compared pair by pair, more are sorted.
 const FEW_MEMBERS: usize = 12;
@@ -42,27 +41,20 @@ impl<'t> Node<'t> {
     /// # Errors
     ///
     /// The place and kind of the first fault: not JSON, two members of one name, nested too deeply.
-    pub fn from_json(text: &'t [u8]) -> Result<Self, Diagnostic> {
+    pub(crate) fn parse(text: &'t [u8]) -> Result<Self, JsonFault> {
         // At once, which is much faster than text by text.
-        let text = str::from_utf8(text).map_err(|error| Diagnostic {
-            severity: Severity::Error,
-            code: code::JSON_INVALID,
-            place: String::new(),
+        let text = str::from_utf8(text).map_err(|error| JsonFault {
             message: format!("the text is not UTF-8 from byte {} on", error.valid_up_to()),
-            help: String::new(),
+            ..JsonFault::default()
         })?;
-        let fault = RefCell::new(Fault::default());
+        let fault = RefCell::new(JsonFault::default());
         let mut reader = serde_json::Deserializer::from_str(text);
         let read = Value { depth: MAX_DEPTH, fault: &fault }.deserialize(&mut reader);
         read.and_then(|node| reader.end().map(|()| node)).map_err(|error| {
-            let fault = fault.into_inner();
-            Diagnostic {
-                severity: Severity::Error,
-                code: fault.code.unwrap_or(code::JSON_INVALID),
-                place: fault.place(),
-                message: error.to_string(),
-                help: String::new(),
-            }
+            let mut fault = fault.into_inner();
+            fault.steps.reverse();
+            fault.message = error.to_string();
+            fault
         })
     }
 
@@ -128,25 +120,28 @@ pub(crate) fn duplicate<'m, V>(members: &'m [(Cow<'_, str>, V)]) -> Option<&'m s
     })
 }
 
-/// Where reading stopped, noted on the way out because serde's errors hold only text.
-#[derive(Default)]
-struct Fault {
-    /// The steps to it, the innermost first.
-    steps: Vec<String>,
-    code: Option<&'static str>,
+/// What is wrong with a text. Noted on the way out, because serde's errors hold only text.
+#[derive(Debug, Default)]
+pub(crate) struct JsonFault {
+    /// The steps to where reading stopped, the outermost first.
+    pub(crate) steps: Vec<Step>,
+    /// Whether two members have one name there.
+    pub(crate) is_duplicate: bool,
+    pub(crate) message: String,
 }
 
-impl Fault {
-    fn place(&self) -> String {
-        self.steps.iter().rev().flat_map(|step| ["/", step]).collect()
-    }
+/// One step into a document.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Member(String),
+    Item(usize),
 }
 
 /// Reads one value that may nest `depth` levels more.
 #[derive(Clone, Copy)]
 struct Value<'f> {
     depth: usize,
-    fault: &'f RefCell<Fault>,
+    fault: &'f RefCell<JsonFault>,
 }
 
 impl Value<'_> {
@@ -157,8 +152,8 @@ impl Value<'_> {
         Ok(Self { depth, ..self })
     }
 
-    fn step(self, step: impl fmt::Display) {
-        self.fault.borrow_mut().steps.push(step.to_string());
+    fn step(self, step: Step) {
+        self.fault.borrow_mut().steps.push(step);
     }
 }
 
@@ -215,7 +210,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                 Ok(Some(item)) => items.push(item),
                 Ok(None) => return Ok(Node::List(items)),
                 Err(error) => {
-                    self.step(items.len());
+                    self.step(Step::Item(items.len()));
                     return Err(error);
                 }
             }
@@ -229,14 +224,14 @@ impl<'de> Visitor<'de> for Value<'_> {
             match map.next_value_seed(inner) {
                 Ok(value) => members.push((name, value)),
                 Err(error) => {
-                    self.step(Escaped(&name));
+                    self.step(Step::Member(name.into_owned()));
                     return Err(error);
                 }
             }
         }
         if let Some(name) = duplicate(&members) {
-            self.fault.borrow_mut().code = Some(code::DUPLICATE_MEMBER);
-            self.step(Escaped(name));
+            self.fault.borrow_mut().is_duplicate = true;
+            self.step(Step::Member(name.to_owned()));
             return Err(A::Error::custom("two members have this name"));
         }
         Ok(Node::Map(members))

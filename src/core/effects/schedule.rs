@@ -1,0 +1,42 @@
+//! What a caller with an API key is told of the end of API keys.
+
+use crate::decision::Decision;
+use crate::policy::Schedule;
+
+impl Decision<'_, '_> {
+    /// `Deprecation` (RFC 9745), `Sunset` (RFC 8594) and `Link` (RFC 8288), where the caller showed a
+    /// good key and its consumer or the route has a schedule.
+    pub(super) fn schedule_headers(&self) -> Vec<(&'static str, String)> {
+        let Some(principal) = self.principal.as_ref().filter(|principal| principal.key().is_some())
+        else {
+            return Vec::new();
+        };
+        let of_consumer = principal.consumer.and_then(|consumer| consumer.schedule.as_deref());
+        let of_route = self.route.and_then(|route| route.schedule.as_deref());
+        match (of_consumer, of_route) {
+            (Some(one), Some(other)) => headers(&one.both(other)),
+            (Some(schedule), None) | (None, Some(schedule)) => headers(schedule),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+fn headers(schedule: &Schedule) -> Vec<(&'static str, String)> {
+    let mut headers = Vec::new();
+    if let Some(time) = schedule.deprecated {
+        // A date as structured fields have it (RFC 9651 section 3.3.7).
+        headers.push(("deprecation", format!("@{}", time.unix_seconds())));
+    }
+    if let Some(time) = schedule.sunset {
+        headers.push(("sunset", time.http_date()));
+    }
+    if let Some(link) = &schedule.link {
+        let relation = match (schedule.deprecated, schedule.sunset) {
+            (Some(_), Some(_)) => "deprecation sunset",
+            (None, Some(_)) => "sunset",
+            _ => "deprecation",
+        };
+        headers.push(("link", format!("<{link}>; rel=\"{relation}\"")));
+    }
+    headers
+}
