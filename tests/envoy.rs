@@ -43,7 +43,7 @@ fn main() {
             let exact = !hardened && case.envoy == OnEnvoy::Exact;
             let envoy = envoy.map_err(String::clone)?;
             let mut gateway = Through::new(envoy, &listener.unwrap_or_default(), exact);
-            Ok(expect::run(&case.steps, now, exact, &mut gateway)?)
+            Ok(expect::run(&case, now, exact, &mut gateway)?)
         });
         trial.with_ignored_flag(ignored)
     });

@@ -1,9 +1,11 @@
 //! The module against a fake host: what Envoy may hand it, refuse it, and do to it.
 
 #![expect(
+    clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     reason = "tests stop at the first surprise"
 )]
 
@@ -15,6 +17,8 @@ mod contexts;
 mod faults;
 #[path = "host/interface.rs"]
 mod interface;
+#[path = "host/keys.rs"]
+mod keys;
 #[path = "host/shared.rs"]
 mod shared;
 

@@ -4,7 +4,6 @@ use libtest_mimic::{Arguments, Trial};
 use portcullis_tests::case::{self, Case};
 use portcullis_tests::expect;
 use portcullis_tests::in_wasm::InWasm;
-use portcullis_tests::policy::as_struct;
 use portcullis_tests::template::{FIXED_NOW, fill_value};
 
 fn main() {
@@ -21,8 +20,7 @@ fn main() {
 
 fn run(case: &Case, as_text: bool) -> Result<(), String> {
     let policy = fill_value(case.with_own_buckets(), FIXED_NOW);
-    let bytes = if as_text { policy.to_string().into_bytes() } else { as_struct(&policy) };
-    let mut gateway = InWasm::new(&bytes, case.listener.clone(), FIXED_NOW)
+    let mut gateway = InWasm::new(&policy, as_text, case.listener.clone(), FIXED_NOW)
         .map_err(|log| format!("the policy is refused: {log:?}"))?;
-    expect::run(&case.steps, FIXED_NOW, true, &mut gateway)
+    expect::run(case, FIXED_NOW, true, &mut gateway)
 }

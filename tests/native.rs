@@ -1,7 +1,6 @@
 //! Every case against the core itself.
 
 use libtest_mimic::{Arguments, Trial};
-use portcullis_core::Policy;
 use portcullis_tests::case::{self, Case};
 use portcullis_tests::expect;
 use portcullis_tests::native::Native;
@@ -15,15 +14,7 @@ fn main() {
 }
 
 fn run(case: &Case) -> Result<(), String> {
-    let text = fill_value(case.policy.clone(), FIXED_NOW).to_string();
-    let compiled = Policy::compile(text.as_bytes());
-    let policy = compiled
-        .policy
-        .ok_or_else(|| format!("the policy is refused: {:?}", compiled.diagnostics))?;
-    expect::run(
-        &case.steps,
-        FIXED_NOW,
-        true,
-        &mut Native::new(policy, case.listener.clone(), FIXED_NOW),
-    )
+    let policy = fill_value(case.policy.clone(), FIXED_NOW);
+    let mut gateway = Native::new(&policy, case.listener.clone(), FIXED_NOW)?;
+    expect::run(case, FIXED_NOW, true, &mut gateway)
 }

@@ -21,6 +21,9 @@ use portcullis_tests::template::{FIXED_NOW, api_key, digest, fill_value};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+#[path = "properties/tokens.rs"]
+mod of_tokens;
+
 const SECOND: u64 = 1_000_000_000;
 
 fn compile(policy: &Value) -> Policy {

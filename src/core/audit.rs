@@ -32,15 +32,23 @@ impl Decision<'_, '_> {
             self.caller.country.as_ref().map(|country| country.as_str().as_bytes()),
         );
         if let Some(principal) = &self.principal {
-            identity(&mut record, principal, ["consumer", "credential", "credential_kind"]);
+            identity(&mut record, principal, &VERIFIED);
             record.flag("retiring", principal.key().is_some_and(|key| key.is_retiring()));
         }
         if let Some(claimed) = &self.claimed {
-            let names = ["claimed_consumer", "claimed_credential", "claimed_credential_kind"];
-            identity(&mut record, claimed, names);
+            identity(&mut record, claimed, &CLAIMED);
+        }
+        if let Some(beside) = &self.beside {
+            identity(&mut record, beside, &BESIDE);
         }
         record
-            .text("claimed_issuer", self.claimed_issuer.map(|issuer| issuer.name().as_bytes()))
+            .text(
+                "claimed_issuer",
+                // Of one whose signature is good it stands there already.
+                self.claimed_issuer
+                    .filter(|_| self.claimed.is_none())
+                    .map(|issuer| issuer.name().as_bytes()),
+            )
             .text("token_fault", self.token_fault.map(str::as_bytes));
         if let Some(route) = self.route {
             let quantifier = match route.requirement {
@@ -106,23 +114,66 @@ fn without_user(text: &[u8]) -> &[u8] {
     text.rsplit(|byte| *byte == b'@').next().unwrap_or(text)
 }
 
+/// The names of the members that say who somebody is.
+struct Names {
+    consumer: &'static str,
+    kind: &'static str,
+    credential: &'static str,
+    issuer: &'static str,
+    subject: &'static str,
+    token_id: &'static str,
+    key_id: &'static str,
+}
+
+/// Who was verified.
+const VERIFIED: Names = Names {
+    consumer: "consumer",
+    kind: "credential_kind",
+    credential: "credential",
+    issuer: "issuer",
+    subject: "subject",
+    token_id: "token_id",
+    key_id: "key_id",
+};
+
+/// Whom a credential names that is genuine and was refused.
+const CLAIMED: Names = Names {
+    consumer: "claimed_consumer",
+    kind: "claimed_credential_kind",
+    credential: "claimed_credential",
+    issuer: "claimed_issuer",
+    subject: "claimed_subject",
+    token_id: "claimed_token_id",
+    key_id: "claimed_key_id",
+};
+
+/// Whom a good credential names that was shown beside the one that counts.
+const BESIDE: Names = Names {
+    consumer: "beside_consumer",
+    kind: "beside_credential_kind",
+    credential: "beside_credential",
+    issuer: "beside_issuer",
+    subject: "beside_subject",
+    token_id: "beside_token_id",
+    key_id: "beside_key_id",
+};
+
 /// Who it is, and what proved it: the id of a key; of a token what its issuer says of it.
-fn identity(record: &mut Object<'_>, principal: &Principal<'_>, names: [&str; 3]) {
-    let [consumer, credential, kind] = names;
-    record.callers(consumer, Some(principal.name().as_bytes()));
+fn identity(record: &mut Object<'_>, principal: &Principal<'_>, names: &Names) {
+    record.callers(names.consumer, Some(principal.name().as_bytes()));
     match &principal.credential {
         Credential::ApiKey { key, .. } => {
-            record.text(credential, Some(key.id().as_bytes()));
+            record.text(names.credential, Some(key.id().as_bytes()));
         }
         Credential::Token { issuer, token } => {
             record
-                .text("issuer", Some(issuer.name().as_bytes()))
-                .callers("subject", Some(token.subject().as_bytes()))
-                .callers("token_id", token.id.as_deref().map(str::as_bytes))
-                .callers("key_id", token.key_id.as_deref().map(str::as_bytes));
+                .text(names.issuer, Some(issuer.name().as_bytes()))
+                .callers(names.subject, Some(token.subject().as_bytes()))
+                .callers(names.token_id, token.id.as_deref().map(str::as_bytes))
+                .callers(names.key_id, token.key_id.as_deref().map(str::as_bytes));
         }
     }
-    record.text(kind, Some(principal.kind().name().as_bytes()));
+    record.text(names.kind, Some(principal.kind().name().as_bytes()));
 }
 
 #[cfg(test)]

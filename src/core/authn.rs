@@ -3,6 +3,7 @@
 pub(crate) mod algorithm;
 pub(crate) mod api_key;
 pub(crate) mod base64url;
+pub(crate) mod bearer;
 pub(crate) mod claim_value;
 pub(crate) mod claims;
 mod der;

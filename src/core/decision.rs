@@ -152,14 +152,14 @@ pub struct Decision<'p, 'r> {
     pub(crate) principal: Option<Principal<'p>>,
     /// Named by a credential that was refused.
     pub(crate) claimed: Option<Principal<'p>>,
-    /// Whether there was a token at all.
-    pub(crate) token_shown: bool,
+    /// Proven too, beside the principal, by a credential that does not count.
+    pub(crate) beside: Option<Principal<'p>>,
     /// Named by a token that was refused.
     pub(crate) claimed_issuer: Option<&'p Issuer>,
     /// What was wrong with it, in our own words.
     pub(crate) token_fault: Option<&'static str>,
     pub(crate) limits: Vec<LimitReport<'p>>,
-    /// The network or limit that refused.
+    /// The network, limit or claim that refused.
     pub(crate) rule: Option<&'p str>,
     pub(crate) missing: Vec<ScopeId>,
     pub(crate) verdict: Result<Grant, Denial>,
@@ -179,7 +179,7 @@ impl<'p, 'r> Decision<'p, 'r> {
             route: None,
             principal: None,
             claimed: None,
-            token_shown: false,
+            beside: None,
             claimed_issuer: None,
             token_fault: None,
             limits: Vec::new(),
@@ -217,12 +217,17 @@ impl<'p, 'r> Decision<'p, 'r> {
         self.route
     }
 
+    /// Everybody that was proven: the principal, and whom a second credential beside its own names.
+    pub fn proven(&self) -> impl Iterator<Item = &Principal<'p>> {
+        self.principal.iter().chain(&self.beside)
+    }
+
     /// Who the request turned out to be.
     pub fn principal(&self) -> Option<&Principal<'p>> {
         self.principal.as_ref()
     }
 
-    /// The network or limit that refused, by its name in the policy.
+    /// The network, limit or claim that refused, by its name in the policy.
     pub fn rule(&self) -> Option<&'p str> {
         self.rule
     }

@@ -6,7 +6,8 @@ mod schedule;
 use std::borrow::Cow;
 
 use crate::authn::SourceStrip;
-use crate::authn::extract::{Bearer, Source, bearer};
+use crate::authn::bearer::{Bearer, bearer};
+use crate::authn::extract::Source;
 use crate::decision::{Decision, Outcome};
 use crate::json::Object;
 use crate::limit::{LimitReport, State};

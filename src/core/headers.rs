@@ -71,9 +71,19 @@ impl NameTable {
     pub(crate) fn is_stripped_trailer(&self, name: &[u8]) -> bool {
         let read = matches!(
             self.find(name),
-            Some((Role::Country | Role::Cookie | Role::Authorization, _))
+            Some((
+                Role::Country | Role::Cookie | Role::Authorization | Role::ForwardedCredential(_),
+                _
+            ))
         );
         read || self.is_stripped(name)
+    }
+
+    /// Whether a request with a line of this name may go on without it, or with another: what is
+    /// stripped, and what holds a credential beside other things.
+    pub(crate) fn is_edited(&self, name: &[u8]) -> bool {
+        let held = matches!(self.find(name), Some((Role::Cookie | Role::Authorization, true)));
+        held || self.is_stripped(name)
     }
 
     /// Whether lines of this name must never reach an upstream.

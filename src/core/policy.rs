@@ -45,15 +45,20 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Two schedules as one: the earlier times, the first link.
+    /// Two schedules as one: the earlier times, and the link of the one that ends or begins first.
     pub(crate) fn both(&self, other: &Self) -> Self {
         let earlier = |one: Option<Timestamp>, other: Option<Timestamp>| {
             [one, other].into_iter().flatten().min()
         };
+        let sunset = earlier(self.sunset, other.sunset);
+        let deprecated = earlier(self.deprecated, other.deprecated);
+        let first = |one: &Self| one.sunset.or(one.deprecated).unwrap_or(Timestamp::LAST);
+        let (near, far) = if first(other) < first(self) { (other, self) } else { (self, other) };
         Self {
-            deprecated: earlier(self.deprecated, other.deprecated),
-            sunset: earlier(self.sunset, other.sunset),
-            link: self.link.clone().or_else(|| other.link.clone()),
+            // Nothing ends before it is deprecated (RFC 9745 section 4).
+            deprecated: deprecated.map(|time| sunset.map_or(time, |sunset| time.min(sunset))),
+            sunset,
+            link: near.link.clone().or_else(|| far.link.clone()),
         }
     }
 }
@@ -152,6 +157,12 @@ impl Policy {
     /// Whether a header of this name, in any spelling, must never reach an upstream.
     pub fn is_stripped(&self, name: &[u8]) -> bool {
         self.names.is_stripped(name)
+    }
+
+    /// Whether the filter may strip or change a header of this name, in any spelling: routes of Envoy's
+    /// must not match on it.
+    pub fn is_edited(&self, name: &[u8]) -> bool {
+        self.names.is_edited(name)
     }
 
     /// Whether a request trailer of this name, in any spelling, must never reach an upstream.

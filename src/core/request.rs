@@ -1,5 +1,7 @@
 //! A request as the host shows it: bytes, every header line kept, nothing interpreted yet.
 
+use std::fmt;
+
 /// One header line: its name as Envoy gives it (lower case) and its value, any bytes.
 pub type HeaderLine<'r> = (&'r [u8], &'r [u8]);
 
@@ -16,8 +18,9 @@ pub struct Request<'r> {
     pub route_name: Option<&'r [u8]>,
 }
 
-/// The lines of a header that the decision reads as one value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The lines of a header that the decision reads as one value. It may be a credential, so its `Debug`
+/// does not show it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Field<'r> {
     /// No line.
     #[default]
@@ -26,6 +29,16 @@ pub(crate) enum Field<'r> {
     One(&'r [u8]),
     /// Two lines or more, whatever they hold.
     Many,
+}
+
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("Absent"),
+            Self::One(value) => write!(f, "One({} bytes)", value.len()),
+            Self::Many => f.write_str("Many"),
+        }
+    }
 }
 
 impl<'r> Field<'r> {

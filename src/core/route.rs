@@ -62,7 +62,8 @@ pub(crate) struct ClaimRule {
 #[derive(Clone, Debug)]
 pub(crate) enum Must {
     Hold(Condition),
-    /// The text that the path has for a parameter: the route's patterns, and where it stands in each.
+    /// The text that the path has for a parameter: the route's patterns, the most specific first, and
+    /// where it stands in each.
     EqualParameter(Box<[(PathPattern, usize)]>),
 }
 
@@ -208,6 +209,13 @@ impl PathPattern {
             }
         }
         if self.rest == segments.next().is_some() { wanted } else { None }
+    }
+
+    /// Sorts patterns that match one path as the table chooses between them, the most specific first:
+    /// a literal before `{name}` before `/**`, segment by segment.
+    pub(crate) fn specificity(&self) -> impl Iterator<Item = u8> {
+        let rank = |segment: &Segment| u8::from(matches!(segment, Segment::Parameter(_)));
+        self.segments.iter().map(rank).chain([2])
     }
 
     /// Where a parameter stands.

@@ -4,6 +4,7 @@
 //! not what they are for. Every status that the host can answer becomes a `Result`: none of them
 //! panics, because a panic takes down all later requests of the worker.
 
+pub(crate) mod callout;
 mod foreign;
 mod raw;
 
@@ -56,6 +57,7 @@ pub(crate) enum Map {
     RequestHeaders = 0,
     RequestTrailers = 1,
     ResponseHeaders = 2,
+    CallResponseHeaders = 6,
 }
 
 /// How loud a log line is.
@@ -207,14 +209,24 @@ pub(crate) fn now() -> Result<u64, HostFault> {
     Ok(time)
 }
 
+/// The buffers that the filter reads.
+#[derive(Clone, Copy)]
+enum Buffer {
+    CallResponseBody = 4,
+    PluginConfiguration = 7,
+}
+
 /// The plugin's configuration, `size` bytes of it.
 pub(crate) fn configuration(inbox: &Inbox, size: usize) -> Result<&[u8], HostFault> {
-    const PLUGIN_CONFIGURATION: u32 = 7;
+    buffer(inbox, Buffer::PluginConfiguration, size)
+}
+
+fn buffer(inbox: &Inbox, buffer: Buffer, size: usize) -> Result<&[u8], HostFault> {
     const CALL: &str = "proxy_get_buffer_bytes";
     let (mut data, mut written) = (ptr::null(), 0);
     // SAFETY: the host writes a pointer and a length to live variables.
     done(CALL, unsafe {
-        raw::proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &raw mut data, &raw mut written)
+        raw::proxy_get_buffer_bytes(buffer as u32, 0, size, &raw mut data, &raw mut written)
     })?;
     received(inbox, CALL, data, written)
 }
@@ -366,10 +378,10 @@ pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<u32, HostFau
     Ok(id)
 }
 
-/// Adds one to a counter.
-pub(crate) fn increment(id: u32) -> Result<(), HostFault> {
+/// Adds to a metric. Only a gauge takes a negative number.
+pub(crate) fn add(id: u32, by: i64) -> Result<(), HostFault> {
     // SAFETY: numbers only.
-    done("proxy_increment_metric", unsafe { raw::proxy_increment_metric(id, 1) })
+    done("proxy_increment_metric", unsafe { raw::proxy_increment_metric(id, by) })
 }
 
 /// Sets a gauge.

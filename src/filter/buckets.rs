@@ -205,7 +205,7 @@ impl BucketStore for Store<'_> {
         key: &BucketKey<'_>,
         now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault> {
-        let table = if key.has_address() { Table::Addresses } else { Table::Callers };
+        let table = if key.is_unbounded() { Table::Addresses } else { Table::Callers };
         if let Some(found) = self.look(table, key, now)? {
             return Ok(found);
         }

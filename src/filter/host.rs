@@ -20,6 +20,16 @@ pub(crate) fn request_trailers(inbox: &Inbox) -> Result<Vec<HeaderLine<'_>>, Hos
     lines(abi::header_pairs(inbox, Map::RequestTrailers)?)
 }
 
+/// All lines of the answer to a call, status included.
+pub(crate) fn call_response_headers(inbox: &Inbox) -> Result<Vec<HeaderLine<'_>>, HostFault> {
+    lines(abi::header_pairs(inbox, Map::CallResponseHeaders)?)
+}
+
+/// Whether shared data is this filter's alone: where the VM has no id, other plugins write there too.
+pub(crate) fn has_vm_id(inbox: &Inbox) -> Result<bool, HostFault> {
+    Ok(abi::property(inbox, b"plugin_vm_id")?.is_some_and(|id| !id.is_empty()))
+}
+
 /// Text of the caller's address as Envoy sees it.
 pub(crate) fn source_address(inbox: &Inbox) -> Result<Option<&[u8]>, HostFault> {
     abi::property(inbox, b"source\0address")
@@ -75,7 +85,7 @@ pub(crate) fn reply(reply: &Reply) {
 
 /// Header lines as the ABI serializes them: their number, all lengths, then each name and value
 /// with a zero byte behind it. Lengths that do not fit their four bytes leave the line out.
-fn serialize(lines: &[(&str, String)]) -> Vec<u8> {
+pub(crate) fn serialize(lines: &[(&str, String)]) -> Vec<u8> {
     let sized: Vec<_> = lines
         .iter()
         .filter_map(|(name, value)| {

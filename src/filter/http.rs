@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
-use portcullis_core::{Decision, Denial, Effects, Outcome, Reply, Request};
+use portcullis_core::{
+    Answer, Decision, Denial, Effects, Outcome, Pause, Reply, Request, Step, Timestamp,
+};
 
-use crate::abi::{self, HostFault, Inbox, Level};
+use crate::abi::{self, HostFault, Inbox, Level, callout};
 use crate::buckets::Buckets;
+use crate::generation::{Generation, Tokens};
 use crate::host;
+use crate::keys::{Ask, Need};
 use crate::metrics::{Metrics, Mixer};
-use crate::root::Generation;
+use crate::waiting::{BATCH, Waiting, WaitingList};
 
 /// What Envoy does next with a request or its trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,7 @@ const LOGGED_FAULTS: u8 = 16;
 #[derive(Default)]
 pub(crate) struct Http {
     streams: HashMap<u32, Stream, BuildHasherDefault<Mixer>>,
+    pub(crate) waiting: WaitingList,
     faults: u8,
     /// Scratch space for the names of buckets and for audit records.
     name: Vec<u8>,
@@ -43,25 +48,34 @@ struct Stream {
     generation: Option<Rc<Generation>>,
     /// Set once the filter has answered itself: later callbacks are about its own reply.
     answered: bool,
+    /// Set while it waits for keys.
+    waits: bool,
     /// Lines to add to the upstream's response.
     response: ResponseLines,
 }
 
-/// A decision carried out: what remains to be done with the response, or a reply to send.
+/// What remains to be done with a request.
 enum Carried {
+    /// Its lines are edited: it goes on, and these come to its response.
     Forward(ResponseLines),
+    /// It is answered with this.
     Reply(Reply),
+    /// It waits for keys.
+    Wait(Need, Pause),
 }
 
 impl Http {
     /// A request begins.
     pub(crate) fn open(&mut self, stream: u32, generation: Option<Rc<Generation>>) {
-        self.streams.insert(stream, Stream { generation, answered: false, response: Vec::new() });
+        let state = Stream { generation, answered: false, waits: false, response: Vec::new() };
+        self.streams.insert(stream, state);
     }
 
     /// A request is over.
-    pub(crate) fn close(&mut self, stream: u32) {
-        self.streams.remove(&stream);
+    pub(crate) fn close(&mut self, stream: u32, metrics: &mut Metrics) {
+        if self.streams.remove(&stream).is_some_and(|state| state.waits) {
+            self.waiting.remove(stream, metrics);
+        }
     }
 
     /// Decides a request and carries the decision out.
@@ -73,38 +87,96 @@ impl Http {
         metrics: &mut Metrics,
     ) -> Next {
         let generation = self.streams.get(&stream).and_then(|stream| stream.generation.clone());
-        let carried = match (&generation, buckets) {
-            (Some(generation), Some(buckets)) => {
-                self.decide(inbox, generation, buckets, metrics).unwrap_or_else(|fault| {
-                    self.log(&fault);
-                    Carried::Reply(Reply::bare(Denial::HostFailure, false))
-                })
-            }
-            _ => Carried::Reply(Reply::bare(Denial::PolicyUnavailable, false)),
+        let Some(generation) = generation else {
+            return self.end(stream, Carried::Reply(Reply::bare(Denial::PolicyUnavailable, false)));
         };
-        let state = self.streams.get_mut(&stream);
-        match (carried, state) {
-            (Carried::Forward(response), Some(state)) => {
-                state.response = response;
-                Next::GoOn
-            }
-            (Carried::Forward(_), None) => Next::Stop,
-            (Carried::Reply(reply), state) => {
-                if let Some(state) = state {
-                    state.answered = true;
-                }
-                host::reply(&reply);
+        match self.decide(inbox, &generation, None, buckets, metrics) {
+            Carried::Wait(need, pause) => {
+                let Some(state) = self.streams.get_mut(&stream) else { return Next::Stop };
+                state.waits = true;
+                generation.tick_soon();
+                self.waiting.push(Waiting { stream, generation, need, pause }, metrics);
                 Next::Stop
             }
+            carried => self.end(stream, carried),
         }
     }
 
-    /// Reads the request, decides, edits and records. An error is a host call that failed before
-    /// there was a decision.
+    /// Decides requests that waited and wait no longer, some of them at a time. True: there may be more.
+    /// Leaves the host acting for `root`.
+    pub(crate) fn resume(
+        &mut self,
+        inbox: &Inbox,
+        root: u32,
+        now: Timestamp,
+        buckets: Option<&Buckets>,
+        metrics: &mut Metrics,
+    ) -> bool {
+        let ready = self.waiting.take_ready(now, metrics);
+        let is_full = ready.len() >= BATCH;
+        let is_any = !ready.is_empty();
+        for (Waiting { stream, generation, pause, .. }, answer) in ready {
+            let Some(state) = self.streams.get_mut(&stream) else { continue };
+            state.waits = false;
+            // The host knows no such stream: then there is nobody to answer.
+            if callout::act_for(stream).is_err() {
+                continue;
+            }
+            let carried = self.decide(inbox, &generation, Some((&pause, answer)), buckets, metrics);
+            if self.end(stream, carried) == Next::GoOn
+                && let Err(fault) = callout::continue_request()
+            {
+                self.log(&fault);
+                self.answer_failure(stream);
+            }
+        }
+        if is_any {
+            // Should it fail, the callback ends here in any case.
+            let _ = callout::act_for(root);
+        }
+        is_full
+    }
+
+    /// Ends the decision of a request: replies, or keeps what its response gets.
+    fn end(&mut self, stream: u32, carried: Carried) -> Next {
+        let Some(state) = self.streams.get_mut(&stream) else { return Next::Stop };
+        let reply = match carried {
+            Carried::Forward(response) => {
+                state.response = response;
+                return Next::GoOn;
+            }
+            Carried::Reply(reply) => reply,
+            Carried::Wait(..) => Reply::bare(Denial::HostFailure, false),
+        };
+        state.answered = true;
+        host::reply(&reply);
+        Next::Stop
+    }
+
+    /// Decides a request, edits and records; `answer` is set where it has waited.
     fn decide(
         &mut self,
         inbox: &Inbox,
         generation: &Generation,
+        answer: Option<(&Pause, Answer)>,
+        buckets: Option<&Buckets>,
+        metrics: &mut Metrics,
+    ) -> Carried {
+        let Some(buckets) = buckets else {
+            return Carried::Reply(Reply::bare(Denial::PolicyUnavailable, false));
+        };
+        self.try_to_decide(inbox, generation, answer, buckets, metrics).unwrap_or_else(|fault| {
+            self.log(&fault);
+            Carried::Reply(Reply::bare(Denial::HostFailure, false))
+        })
+    }
+
+    /// An error is a host call that failed before there was a decision.
+    fn try_to_decide(
+        &mut self,
+        inbox: &Inbox,
+        generation: &Generation,
+        answer: Option<(&Pause, Answer)>,
         buckets: &Buckets,
         metrics: &mut Metrics,
     ) -> Result<Carried, HostFault> {
@@ -116,14 +188,46 @@ impl Http {
         let request = Request { headers: &headers, source_address, route_name };
         let now = host::now()?;
 
-        let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.name);
         let Ok(mut tokens) = generation.tokens.try_borrow_mut() else {
             return Ok(Carried::Reply(Reply::bare(Denial::HostFailure, false)));
         };
-        let mut decision = policy.decide_now(&request, now, &mut store, &mut tokens, &mut ());
-        if let Some(fault) = store.fault {
+        let tokens = &mut *tokens;
+        let mut fault = None;
+        let mut walk = |tokens: &mut Tokens, metrics: &mut Metrics, answer| {
+            let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.name);
+            let step = match answer {
+                None => policy.decide(&request, now, &mut store, tokens, &mut ()),
+                Some((pause, answer)) => Step::Done(policy.resume(
+                    pause,
+                    answer,
+                    &request,
+                    now,
+                    &mut store,
+                    tokens,
+                    &mut (),
+                )),
+            };
+            fault = store.fault.or(fault);
+            step
+        };
+        let step = match walk(tokens, metrics, answer) {
+            Step::Ask(pause) => {
+                let asked =
+                    generation.ask(inbox, now, &pause, tokens, metrics, self.waiting.has_room());
+                match asked {
+                    Ask::Wait(need) => return Ok(Carried::Wait(need, pause)),
+                    Ask::Decide(answer) => walk(tokens, metrics, Some((&pause, answer))),
+                }
+            }
+            step @ Step::Done(_) => step,
+        };
+        if let Some(fault) = fault {
             self.log(&fault);
         }
+        let mut decision = match step {
+            Step::Done(decision) => decision,
+            Step::Ask(_) => return Ok(Carried::Reply(Reply::bare(Denial::KeysUnavailable, false))),
+        };
         let carried = self.carry_out(&mut decision);
         count(&decision, generation, metrics);
         Ok(carried)
@@ -195,10 +299,15 @@ impl Http {
 
     /// Adds what the decision has to say to the upstream's response. A line that Envoy does not take
     /// is left out: the request has been served.
-    pub(crate) fn response_headers(&mut self, stream: u32) {
+    pub(crate) fn response_headers(&mut self, stream: u32, metrics: &mut Metrics) {
         let Some(state) = self.streams.get_mut(&stream).filter(|state| !state.answered) else {
             return;
         };
+        if std::mem::take(&mut state.waits) {
+            // Envoy has answered in our place: its own timeout, for one.
+            state.answered = true;
+            return self.waiting.remove(stream, metrics);
+        }
         for (name, value) in std::mem::take(&mut state.response) {
             if let Err(fault) = host::add_response_header(&name, &value) {
                 self.log(&fault);
@@ -215,11 +324,16 @@ impl Http {
     }
 }
 
-/// Counts a decision, the limit that refused it and the retiring key that it used.
+/// Counts a decision, the limit that refused it and the credential that was used.
 fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Metrics) {
-    let gateway = generation.policy.gateway();
+    let policy = &generation.policy;
+    let gateway = policy.gateway();
     if let Ok(mut known) = generation.known.try_borrow_mut() {
         metrics.decision(&mut known, gateway, decision);
+        // Where there are keys alone, everybody uses keys.
+        if let Some(principal) = decision.principal().filter(|_| !policy.issuers().is_empty()) {
+            metrics.credential_use(&mut known, gateway, principal);
+        }
     }
     if let (Err(Denial::RateLimited), Some(limit)) = (decision.verdict(), decision.rule()) {
         metrics.limit_refusal(gateway, limit);

@@ -10,19 +10,24 @@
 
 mod abi;
 mod buckets;
+mod generation;
 mod host;
 mod http;
+mod keys;
 mod metrics;
 mod native;
 mod root;
+mod waiting;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use abi::{Inbox, Level};
 use buckets::Buckets;
+use generation::{Call, Generation};
 use http::{Http, Next};
 use metrics::Metrics;
+use portcullis_core::Timestamp;
 use root::Roots;
 
 /// All that one VM knows.
@@ -32,6 +37,47 @@ struct Filter {
     http: Http,
     metrics: Metrics,
     buckets: Option<Buckets>,
+}
+
+impl Filter {
+    /// A root context's timer ran.
+    fn tick(&mut self, inbox: &Inbox, root: u32) {
+        let Ok(now) = host::now() else { return };
+        // And those generations whose last requests wait: they have no timer of their own.
+        let roots = &self.roots;
+        let current = roots.generation(root);
+        let is_left = |generation: &Generation| {
+            let is_current =
+                current.is_some_and(|current| std::ptr::eq(&raw const **current, generation));
+            !is_current && (generation.root == root || !roots.is_root(generation.root))
+        };
+        let left = self.http.waiting.generations(is_left);
+        for generation in current.into_iter().chain(&left) {
+            let awaited = self.http.waiting.awaited(generation);
+            generation.look_for_keys(inbox, now, &awaited, &mut self.metrics);
+        }
+        self.roots.gauges(root, now, &mut self.metrics);
+        self.resume(inbox, root, now);
+    }
+
+    /// An answer to a call came. One that nobody waits for is ignored.
+    fn answer(&mut self, inbox: &Inbox, root: u32, call: Call) {
+        let Ok(now) = host::now() else { return };
+        let left = self.http.waiting.generations(|_| true);
+        let mut takes =
+            |held: &Rc<Generation>| held.take_answer(inbox, now, call, &mut self.metrics);
+        if self.roots.generations().any(&mut takes) || left.iter().any(takes) {
+            self.resume(inbox, root, now);
+        }
+    }
+
+    fn resume(&mut self, inbox: &Inbox, root: u32, now: Timestamp) {
+        let Self { roots, http, metrics, buckets } = self;
+        let is_resuming = http.resume(inbox, root, now, buckets.as_ref(), metrics);
+        if let Some(generation) = roots.generation(root) {
+            generation.set_timer(now, is_resuming, http.waiting.is_any_of(root));
+        }
+    }
 }
 
 thread_local! {
@@ -88,14 +134,25 @@ extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
             }
         }
         let secret = filter.buckets.as_ref().map_or([0; 16], |buckets| buckets.secret());
-        filter.roots.configure(inbox, root, size, secret)
+        filter.roots.configure(inbox, root, size, secret, &mut filter.metrics)
     });
     u32::from(accepted.unwrap_or(false))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(root: u32) {
-    enter(|filter, _| filter.roots.tick(root, &mut filter.metrics));
+    enter(|filter, inbox| filter.tick(inbox, root));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_http_call_response(
+    root: u32,
+    token: u32,
+    lines: u32,
+    size: usize,
+    _trailers: u32,
+) {
+    enter(|filter, inbox| filter.answer(inbox, root, Call { token, lines, size }));
 }
 
 #[unsafe(no_mangle)]
@@ -115,7 +172,7 @@ extern "C" fn proxy_on_request_trailers(stream: u32, _lines: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_headers(stream: u32, _lines: u32, _end: u32) -> u32 {
-    enter(|filter, _| filter.http.response_headers(stream));
+    enter(|filter, _| filter.http.response_headers(stream, &mut filter.metrics));
     CONTINUE
 }
 
@@ -123,9 +180,9 @@ extern "C" fn proxy_on_response_headers(stream: u32, _lines: u32, _end: u32) -> 
 extern "C" fn proxy_on_delete(context: u32) {
     enter(|filter, _| {
         if filter.roots.is_root(context) {
-            filter.roots.remove(context);
+            filter.roots.remove(context, &mut filter.metrics);
         } else {
-            filter.http.close(context);
+            filter.http.close(context, &mut filter.metrics);
         }
     });
 }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use portcullis_core::{Decision, Denial, Route};
+use portcullis_core::{Consumer, Decision, Denial, Principal, Route};
 
 use crate::abi::{self, MetricKind};
 
@@ -58,7 +58,7 @@ impl Metrics {
         let outcome = decision.outcome();
         let denial = decision.verdict().err();
         let key = (route.map(Route::position), outcome as u8, denial.map(Denial::index));
-        let id = known.0.get(&key).copied().or_else(|| {
+        let id = known.decisions.get(&key).copied().or_else(|| {
             let labels = [
                 ("gateway", gateway),
                 ("outcome", outcome.name()),
@@ -66,7 +66,30 @@ impl Metrics {
                 ("route", route.map_or("none", Route::name)),
             ];
             let id = self.id(MetricKind::Counter, "decisions", &labels)?;
-            known.0.insert(key, id);
+            known.decisions.insert(key, id);
+            Some(id)
+        });
+        count(id);
+    }
+
+    /// Counts the use of a credential: who still comes with a key, and who with a token.
+    pub(crate) fn credential_use(
+        &mut self,
+        known: &mut Known,
+        gateway: &str,
+        principal: &Principal<'_>,
+    ) {
+        let consumer = principal.consumer();
+        let is_key = principal.key().is_some();
+        let place = (consumer.map_or(0, |consumer| std::ptr::from_ref(consumer).addr()), is_key);
+        let id = known.uses.get(&place).copied().or_else(|| {
+            let labels = [
+                ("gateway", gateway),
+                ("kind", if is_key { "api_key" } else { "jwt" }),
+                ("consumer", consumer.map_or("none", Consumer::name)),
+            ];
+            let id = self.id(MetricKind::Counter, "credential_uses", &labels)?;
+            known.uses.insert(place, id);
             Some(id)
         });
         count(id);
@@ -88,6 +111,44 @@ impl Metrics {
     pub(crate) fn retiring_key(&mut self, gateway: &str, consumer: &str) {
         let labels = [("gateway", gateway), ("consumer", consumer)];
         count(self.id(MetricKind::Counter, "retiring_key_uses", &labels));
+    }
+
+    /// Counts a fetch of an issuer's keys that came to an end.
+    pub(crate) fn key_fetch(&mut self, gateway: &str, issuer: &str, result: &str) {
+        let labels = [("gateway", gateway), ("issuer", issuer), ("result", result)];
+        count(self.id(MetricKind::Counter, "key_fetches", &labels));
+    }
+
+    /// Sets a gauge of an issuer.
+    pub(crate) fn issuer_gauge(&mut self, name: &str, gateway: &str, issuer: &str, value: u64) {
+        let labels = [("gateway", gateway), ("issuer", issuer)];
+        if let Some(id) = self.id(MetricKind::Gauge, name, &labels) {
+            // A gauge that is not written stays as it is until the next tick.
+            let _ = abi::record(id, value);
+        }
+    }
+
+    /// Counts requests that begin or end to wait for an issuer's keys, in all workers together. (What
+    /// a VM had waiting when it died stays counted: nobody tells.)
+    pub(crate) fn waiting(&mut self, gateway: &str, issuer: &str, by: i64) {
+        let labels = [("gateway", gateway), ("issuer", issuer)];
+        add(self.id(MetricKind::Gauge, "requests_waiting", &labels), by);
+    }
+
+    /// Counts look-ups of verified tokens.
+    pub(crate) fn token_lookups(&mut self, gateway: &str, result: &str, by: u64) {
+        let labels = [("gateway", gateway), ("result", result)];
+        let by = i64::try_from(by).unwrap_or(i64::MAX);
+        if by > 0 {
+            add(self.id(MetricKind::Counter, "token_lookups", &labels), by);
+        }
+    }
+
+    /// Counts verified tokens that are remembered, in all workers together.
+    pub(crate) fn tokens_remembered(&mut self, gateway: &str, by: i64) {
+        if by != 0 {
+            add(self.id(MetricKind::Gauge, "tokens_remembered", &[("gateway", gateway)]), by);
+        }
     }
 
     /// Sets a gauge of a gateway.
@@ -133,16 +194,24 @@ fn write(out: &mut String, name: &str, labels: &[(&str, &str)]) {
 }
 
 fn count(id: Option<u32>) {
+    add(id, 1);
+}
+
+fn add(id: Option<u32>, by: i64) {
     if let Some(id) = id {
         // Nobody is served worse because a counter stands still.
-        let _ = abi::increment(id);
+        let _ = abi::add(id, by);
     }
 }
 
-/// The counters of one policy's decisions, by position of the route, outcome and position of the
-/// reason.
+/// The counters of one policy's requests, so that most need no name.
 #[derive(Default)]
-pub(crate) struct Known(HashMap<Cell, u32, BuildHasherDefault<Mixer>>);
+pub(crate) struct Known {
+    /// By position of the route, outcome and position of the reason.
+    decisions: HashMap<Cell, u32, BuildHasherDefault<Mixer>>,
+    /// By the place of the consumer, 0 for none, and whether a key was shown.
+    uses: HashMap<(usize, bool), u32, BuildHasherDefault<Mixer>>,
+}
 
 type Cell = (Option<usize>, u8, Option<usize>);
 
@@ -159,6 +228,10 @@ impl Hasher for Mixer {
         for byte in bytes {
             self.write_u64(u64::from(*byte));
         }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(u64::from(value));
     }
 
     fn write_u32(&mut self, value: u32) {

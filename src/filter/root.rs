@@ -10,43 +10,45 @@ use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use portcullis_core::config::Severity;
-use portcullis_core::{Policy, PureVerifier, Timestamp, Tokens};
+use portcullis_core::{KeyOrigin, Policy, Timestamp};
 
 use crate::abi::{self, HostFault, Inbox, Level};
+use crate::generation::{Generation, Tokens};
 use crate::host;
-use crate::metrics::{Known, Metrics, Mixer};
-
-/// First tick after a configuration, in milliseconds. Envoy configures a copy of the VM that it throws
-/// away, so gauges wait until it is clear that this one stays.
-const FIRST_TICK: u32 = 1_000;
-/// All later ticks, in milliseconds.
-const TICK: u32 = 60_000;
+use crate::keys::{KeySets, Own, Records};
+use crate::metrics::{Metrics, Mixer};
+use crate::native::Native;
 
 /// How far ahead the gauge of expiring keys looks: 14 days, in nanoseconds.
 const SOON: u64 = 14 * 86_400 * 1_000_000_000;
 
-/// A policy in force, with what is remembered of it.
-pub(crate) struct Generation {
-    pub(crate) policy: Policy,
-    pub(crate) known: RefCell<Known>,
-    pub(crate) tokens: RefCell<Tokens<PureVerifier>>,
-}
-
 /// The generations of this VM by root context.
 #[derive(Default)]
-pub(crate) struct Roots(HashMap<u32, Rc<Generation>, BuildHasherDefault<Mixer>>);
+pub(crate) struct Roots {
+    generations: HashMap<u32, Rc<Generation>, BuildHasherDefault<Mixer>>,
+    /// Records of key sets that no other VM sees.
+    own: Rc<RefCell<Own>>,
+    /// What Envoy's cryptography can do; asked once a VM.
+    native: Option<Native>,
+}
 
 impl Roots {
     pub(crate) fn generation(&self, root: u32) -> Option<&Rc<Generation>> {
-        self.0.get(&root)
+        self.generations.get(&root)
+    }
+
+    pub(crate) fn generations(&self) -> impl Iterator<Item = &Rc<Generation>> {
+        self.generations.values()
     }
 
     pub(crate) fn is_root(&self, context: u32) -> bool {
-        self.0.contains_key(&context)
+        self.generations.contains_key(&context)
     }
 
-    pub(crate) fn remove(&mut self, root: u32) {
-        self.0.remove(&root);
+    pub(crate) fn remove(&mut self, root: u32, metrics: &mut Metrics) {
+        if let Some(generation) = self.generations.remove(&root) {
+            generation.retire(metrics);
+        }
     }
 
     /// Compiles a configuration of `size` bytes and puts it in force. False: refused, and what was in
@@ -57,6 +59,7 @@ impl Roots {
         root: u32,
         size: usize,
         secret: [u8; 16],
+        metrics: &mut Metrics,
     ) -> bool {
         let source = match abi::configuration(inbox, size) {
             Ok(source) => source,
@@ -75,7 +78,7 @@ impl Roots {
             abi::log(level, &diagnostic.to_string());
         }
         let Some(policy) = compiled.policy else { return false };
-        let mut tokens = Tokens::new(&policy, PureVerifier, secret);
+        let mut tokens = Tokens::new(&policy, self.verifier(inbox, &policy), secret);
         let variable = |name: &str| Some(std::env::var_os(name)?.into_encoded_bytes());
         if let Err(findings) = tokens.read_secrets(&policy, variable) {
             for finding in &findings {
@@ -83,32 +86,73 @@ impl Roots {
             }
             return false;
         }
-        if let Err(fault) = abi::tick_every(FIRST_TICK) {
-            abi::log(Level::Warn, &format!("gauges stay unset: {fault}"));
-        }
+        let keys = self.records(inbox, &policy).and_then(|records| {
+            let now = host::now()?;
+            KeySets::open(inbox, now, &policy, &mut tokens, metrics, records, secret)
+        });
+        let keys = match keys {
+            Ok(keys) => keys,
+            Err(fault) => {
+                abi::log(Level::Error, &format!("keys cannot be kept: {fault}"));
+                return false;
+            }
+        };
         abi::log(Level::Info, &in_force(&policy, begun));
-        let known = RefCell::new(Known::default());
-        let tokens = RefCell::new(tokens);
-        self.0.insert(root, Rc::new(Generation { policy, known, tokens }));
+        let before = self.generations.get(&root);
+        let generation = Generation::new(root, policy, tokens, keys, before);
+        if let Some(before) = self.generations.insert(root, Rc::new(generation)) {
+            before.retire(metrics);
+        }
         true
     }
 
-    /// Sets the gauges of a gateway, unless a newer configuration of it does.
-    pub(crate) fn tick(&self, root: u32, metrics: &mut Metrics) {
-        let Some(generation) = self.0.get(&root) else { return };
+    /// Who verifies signatures. Envoy is asked what it can do when the first policy needs to know.
+    fn verifier(&mut self, inbox: &Inbox, policy: &Policy) -> Native {
+        if policy.issuers().is_empty() {
+            return Native::default();
+        }
+        let native = self.native.get_or_insert_with(|| {
+            let native = Native::probe(inbox);
+            abi::log(Level::Info, &native.to_string());
+            native
+        });
+        native.clone()
+    }
+
+    /// Where the records of a policy's key sets are kept.
+    fn records(&self, inbox: &Inbox, policy: &Policy) -> Result<Records, HostFault> {
+        let is_remote = |keys: &KeyOrigin| matches!(keys, KeyOrigin::Remote(_));
+        if !policy.issuers().iter().any(|issuer| is_remote(issuer.keys())) {
+            return Ok(Records::Own(Rc::clone(&self.own)));
+        }
+        if policy.shares_keys() || host::has_vm_id(inbox)? {
+            return Ok(Records::Shared);
+        }
+        let why = "the VM has no `vm_id`, so every worker fetches key sets for itself; give it one, or \
+                   set `share_keys` where no other plugin without one runs";
+        abi::log(Level::Warn, why);
+        Ok(Records::Own(Rc::clone(&self.own)))
+    }
+
+    /// Sets the gauges of a gateway when it is time, unless a newer configuration of it does.
+    pub(crate) fn gauges(&self, root: u32, now: Timestamp, metrics: &mut Metrics) {
+        let generation = self.generations.get(&root);
+        let Some(generation) = generation.filter(|generation| generation.takes_gauges(now)) else {
+            return;
+        };
+        generation.count_tokens(metrics);
         let policy = &generation.policy;
         let newer = |(other, held): (&u32, &Rc<Generation>)| {
             *other > root && held.policy.gateway() == policy.gateway()
         };
-        if self.0.iter().any(newer) {
+        if self.generations.iter().any(newer) {
             return;
         }
-        if let Ok(now) = host::now() {
-            metrics.gauge("keys_expiring", policy.gateway(), expiring(policy, now));
-        }
+        metrics.gauge("keys_expiring", policy.gateway(), expiring(policy, now));
         metrics.gauge("policy_revision", policy.gateway(), revision_number(policy.revision()));
-        // A tick that cannot be slowed down costs little, and the next one tries again.
-        let _ = abi::tick_every(TICK);
+        if let Ok(keys) = generation.keys.try_borrow() {
+            keys.gauges(now, policy, metrics);
+        }
     }
 }
 

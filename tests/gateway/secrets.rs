@@ -1,7 +1,9 @@
 //! A key that was sent is in no output, and every output says what it must.
 
-use portcullis_tests::template::{api_key, digest};
-use serde_json::json;
+use portcullis_tests::case::policy_named;
+use portcullis_tests::template::{api_key, digest, real_now};
+use portcullis_tests::token::{keys, mint};
+use serde_json::{Map, json};
 
 use super::support::{connect, envoy, get, reference};
 
@@ -57,6 +59,58 @@ fn no_key_shows_anywhere() {
                 assert!(!text.contains(&digest(key.as_bytes())), "digest of {name} in {output}");
             }
         }
+    }
+}
+
+/// J73: the same of tokens, whatever is wrong with them and wherever they stand, and of the secrets that
+/// some are signed with.
+#[test]
+fn no_token_shows_anywhere() {
+    let mut policy = policy_named(&json!("tokens"));
+    let sources =
+        json!([{"header": "authorization"}, {"query": "access_token"}, {"cookie": "session"}]);
+    policy["jwt"] = json!({"sources": sources});
+    let envoy = envoy(&policy, 2);
+    let address = envoy.listeners["only"];
+    let shared = "https://shared.example";
+    let tokens = [
+        json!("T"),
+        json!({"signature": {"flip": 0}}),
+        json!({"claims": {"exp": 1}}),
+        json!({"claims": {"sub": "closed"}}),
+        json!({"header": {"kid": "nobody"}}),
+        json!({"key": "hs-1", "claims": {"iss": shared}}),
+        json!({"key": "hs-3", "claims": {"iss": shared}}),
+        json!({"size": 9000}),
+    ]
+    .map(|recipe| mint(&recipe, &Map::new(), real_now()));
+    let from: &[u8] = b"x-forwarded-for: 198.51.100.7";
+    for token in &tokens {
+        for line in [format!("authorization: Bearer {token}"), format!("cookie: session={token}")] {
+            for path in ["/orders/1", "/public/x", "/keys/x", "/nowhere", "/orders/../x"] {
+                get(&mut connect(address), path, &[line.as_bytes(), from]);
+                let target = format!("{path}?access_token={token}");
+                get(&mut connect(address), &target, &[from]);
+                get(&mut connect(address), &target, &[line.as_bytes(), from]);
+            }
+        }
+    }
+    let last: &[u8] = b"x-request-id: case-last";
+    get(&mut connect(address), "/public/x", &[last, from]);
+    envoy.log_line("case-last").expect("the last request is in the access log");
+    let outputs = [
+        ("access log", std::fs::read_to_string(envoy.folder.join("access.log")).unwrap()),
+        ("envoy's log", envoy.own_log()),
+        ("stats", envoy.ask("/stats").unwrap()),
+        ("config dump", envoy.ask("/config_dump").unwrap()),
+    ];
+    assert!(outputs[0].1.contains("token_signature") && outputs[0].1.contains("\"jwt\""));
+    let parts = tokens.iter().flat_map(|token| token.split('.').skip(1)).map(str::to_owned);
+    let secrets = keys::environment().into_iter().map(|(_, value)| value);
+    let hidden: Vec<String> = parts.chain(secrets).filter(|text| text.len() >= 24).collect();
+    assert!(hidden.len() >= 2 * tokens.len());
+    for (output, text) in &outputs {
+        assert!(hidden.iter().all(|part| !text.contains(part)), "{output}");
     }
 }
 

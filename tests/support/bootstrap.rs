@@ -1,6 +1,7 @@
 //! The configuration of a real Envoy for tests: one listener for each policy, one upstream.
 
 use crate::case;
+use crate::token::keys;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -141,6 +142,7 @@ fn routes(names: &[String]) -> Value {
 
 /// The filter's own configuration. A trap must show, so the failure policy is the harshest.
 pub fn filter(policy: &Policy, module: &Path) -> Value {
+    let variables: Vec<_> = keys::environment().into_iter().map(|(name, _)| name).collect();
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
@@ -149,6 +151,7 @@ pub fn filter(policy: &Policy, module: &Path) -> Value {
                 "vm_id": "portcullis",
                 "runtime": "envoy.wasm.runtime.v8",
                 "code": {"local": {"filename": module}},
+                "environment_variables": {"host_env_keys": variables},
             },
             "failure_policy": "FAIL_CLOSED",
             "configuration": policy.any(),

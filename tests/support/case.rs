@@ -3,7 +3,7 @@
 //! A file has a policy, defaults of its requests and cases; a case is one request, or several `steps`
 //! on one clock. `tests/cases/README.md` explains every field.
 
-use crate::template;
+use crate::{template, token};
 use portcullis_core::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -36,6 +36,8 @@ struct Written {
     #[serde(default)]
     repaired: bool,
     #[serde(default)]
+    alike: bool,
+    #[serde(default)]
     request: Option<Value>,
     #[serde(default)]
     expect: Option<Expect>,
@@ -48,6 +50,8 @@ struct Written {
 struct WrittenStep {
     #[serde(default)]
     at: Option<String>,
+    #[serde(default)]
+    reload: Option<Value>,
     #[serde(default)]
     times: Option<u32>,
     #[serde(default)]
@@ -92,6 +96,8 @@ pub struct Case {
     pub envoy: OnEnvoy,
     /// Envoy's own protections repair the request, and what is left may be forwarded.
     pub repaired: bool,
+    /// The answers to all steps are the same to the caller, but for the request's id.
+    pub alike: bool,
     pub steps: Vec<Step>,
 }
 
@@ -100,6 +106,8 @@ pub struct Step {
     /// Offset from the start of the case, in nanoseconds.
     pub at: u64,
     pub times: u32,
+    /// The policy that takes the place of the one before, first of all.
+    pub reload: Option<Value>,
     request: Value,
     pub expect: Expect,
 }
@@ -114,6 +122,11 @@ pub struct Request {
     pub host: Option<String>,
     /// Short for the header `x-api-key` with the key of this name.
     pub key: Option<String>,
+    /// Short for the header `authorization` with a token after `Bearer`: its text, signed.
+    pub token: Option<String>,
+    /// Every token that the request holds, wherever it stands.
+    #[serde(default, rename = "shown tokens")]
+    pub shown_tokens: Vec<String>,
     /// Short for the header `x-forwarded-for`; it stands before all others.
     pub forwarded_for: Option<String>,
     /// So many headers `x-many-N` more.
@@ -174,6 +187,8 @@ pub struct Upstream {
     pub headers: Map<String, Value>,
     pub absent: Vec<String>,
     pub trailers_absent: Vec<String>,
+    /// Tokens of the request go on to the upstream. Without this no token may.
+    pub keeps_token: bool,
 }
 
 impl Case {
@@ -195,9 +210,27 @@ impl Case {
 }
 
 impl Step {
-    /// The request of this step, its templates filled.
+    /// The request of this step, its tokens signed and its templates filled.
     pub fn request(&self, now: Timestamp) -> Request {
-        serde_json::from_value(template::fill_value(self.request.clone(), now))
+        let mut request = self.request.clone();
+        let mut shown = Vec::new();
+        if let Some(members) = request.as_object_mut() {
+            let named = match members.remove("tokens") {
+                Some(Value::Object(named)) => named,
+                _ => Map::new(),
+            };
+            let token = members.get("token").filter(|token| !token.is_null());
+            if let Some(token) = token.map(|recipe| token::mint(recipe, &named, now)) {
+                members.insert("token".to_owned(), json!(token));
+                shown.push(token);
+            }
+            for (name, value) in members.iter_mut().filter(|(name, _)| *name != "token") {
+                assert_ne!(name, "shown tokens", "a name that no file can use");
+                shown.extend(token::expand(value, &named, now));
+            }
+            members.insert("shown tokens".to_owned(), json!(shown));
+        }
+        serde_json::from_value(template::fill_value(request, now))
             .unwrap_or_else(|fault| panic!("{fault} in {}", self.request))
     }
 }
@@ -225,7 +258,10 @@ fn stem(path: &Path) -> String {
 fn yaml(path: &Path) -> Value {
     let text =
         std::fs::read_to_string(path).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
-    serde_saphyr::from_str(&text).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()))
+    // The files are ours: however often they repeat what they expect, they may.
+    let options = serde_saphyr::options! { budget: None };
+    serde_saphyr::from_str_with_options(&text, options)
+        .unwrap_or_else(|fault| panic!("{}: {fault}", path.display()))
 }
 
 /// Every case of every file, in order.
@@ -251,9 +287,11 @@ fn cases_of(file: &str, value: Value) -> Vec<Case> {
             merge(&mut policy, case.overlay.unwrap_or(Value::Null));
             let mut common = defaults.clone();
             merge(&mut common, case.request.unwrap_or(Value::Null));
-            let steps = match case.expect {
-                Some(expect) => vec![Step { at: 0, times: 1, request: common, expect }],
-                None => case.steps.into_iter().map(|step| step.merged(&common)).collect(),
+            let steps = if let Some(expect) = case.expect {
+                vec![Step { at: 0, times: 1, reload: None, request: common, expect }]
+            } else {
+                let mut newest = policy.clone();
+                case.steps.into_iter().map(|step| step.merged(&common, &mut newest)).collect()
             };
             assert!(!steps.is_empty(), "{file}: `{}` expects nothing", case.name);
             Case {
@@ -263,6 +301,7 @@ fn cases_of(file: &str, value: Value) -> Vec<Case> {
                 listener: case.listener.unwrap_or_else(|| written.listener.clone()),
                 envoy: case.envoy,
                 repaired: case.repaired,
+                alike: case.alike,
                 steps,
             }
         })
@@ -270,12 +309,18 @@ fn cases_of(file: &str, value: Value) -> Vec<Case> {
 }
 
 impl WrittenStep {
-    fn merged(self, common: &Value) -> Step {
+    /// The step with what all have in common, and the newest policy with what the step changes of it.
+    fn merged(self, common: &Value, newest: &mut Value) -> Step {
         let mut request = common.clone();
         merge(&mut request, self.request.unwrap_or(Value::Null));
+        let reload = self.reload.map(|overlay| {
+            merge(newest, overlay);
+            newest.clone()
+        });
         Step {
             at: self.at.map_or(0, |at| template::nanos(&at)),
             times: self.times.unwrap_or(1),
+            reload,
             request,
             expect: self.expect,
         }
@@ -290,10 +335,21 @@ pub fn policy_named(written: &Value) -> Value {
     }
 }
 
-/// JSON merge patch (RFC 7396), but that a null patch as a whole changes nothing.
+/// JSON merge patch (RFC 7396), but that a null patch as a whole changes nothing, and that a map of
+/// patches on a list of things with names changes those things.
 pub fn merge(target: &mut Value, patch: Value) {
     match (target, patch) {
         (_, Value::Null) => {}
+        (Value::Array(items), Value::Object(patches)) if is_by_name(items, &patches) => {
+            for (name, patch) in patches {
+                let is_it = |item: &Value| item["name"] == name;
+                match items.iter().position(is_it) {
+                    Some(at) if patch.is_null() => drop(items.remove(at)),
+                    Some(at) => merge(&mut items[at], patch),
+                    None => panic!("nothing in the list is called `{name}`"),
+                }
+            }
+        }
         (Value::Object(target), Value::Object(patch)) => {
             for (name, value) in patch {
                 if value.is_null() {
@@ -305,4 +361,12 @@ pub fn merge(target: &mut Value, patch: Value) {
         }
         (target, patch) => *target = patch,
     }
+}
+
+fn is_by_name(items: &[Value], patches: &Map<String, Value>) -> bool {
+    let has_name = |item: &Value| item.get("name").is_some_and(Value::is_string);
+    !items.is_empty()
+        && items.iter().all(has_name)
+        && !patches.is_empty()
+        && patches.values().all(|patch| patch.is_object() || patch.is_null())
 }

@@ -6,7 +6,9 @@ use crate::expect::{Gateway, Seen};
 use crate::http1::Client;
 use crate::presented;
 use crate::template;
+use crate::token::keys;
 use crate::upstream::Upstream;
+use portcullis_core::Timestamp;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -85,6 +87,7 @@ impl Envoy {
         let output =
             std::fs::File::create(folder.join("envoy.log")).map_err(|fault| fault.to_string())?;
         let child = Command::new(binary())
+            .envs(keys::environment())
             .args([
                 "--disable-hot-restart",
                 "--log-level",
@@ -228,17 +231,23 @@ pub struct Through<'e> {
     envoy: &'e Envoy,
     listener: SocketAddr,
     start: Instant,
+    began: Timestamp,
     with_log: bool,
 }
 
 impl<'e> Through<'e> {
     /// Waits for the access log of each request if asked to: what Envoy itself refuses may have none.
     pub fn new(envoy: &'e Envoy, listener: &str, with_log: bool) -> Self {
-        Self { envoy, listener: envoy.listeners[listener], start: Instant::now(), with_log }
+        let (start, began) = (Instant::now(), template::real_now());
+        Self { envoy, listener: envoy.listeners[listener], start, began, with_log }
     }
 }
 
 impl Gateway for Through<'_> {
+    fn began(&self) -> Option<Timestamp> {
+        Some(self.began)
+    }
+
     fn send(&mut self, request: &Request, at: u64) -> Result<Seen, String> {
         std::thread::sleep(Duration::from_nanos(at).saturating_sub(self.start.elapsed()));
         let id = request_id();

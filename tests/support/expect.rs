@@ -1,6 +1,6 @@
 //! What a gateway did with one request, and how it is held against what the case expects.
 
-use crate::case::{Expect, Request, Step};
+use crate::case::{Case, Expect, Request};
 use crate::template;
 use portcullis_core::Timestamp;
 use serde_json::{Map, Value};
@@ -30,24 +30,48 @@ pub struct Arrived {
 
 /// A gateway under test: it carries out one request at one offset from the start of its case.
 pub trait Gateway {
+    /// When its case began, if its clock is the real one: what the requests' times are relative to.
+    fn began(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Puts another policy in force, as an operator does.
+    fn reload(&mut self, _policy: &Value) -> Result<(), String> {
+        Err("this gateway cannot reload".to_owned())
+    }
+
     fn send(&mut self, request: &Request, at: u64) -> Result<Seen, String>;
 }
 
 /// Runs every step of a case; the first that differs is the answer, with all that was seen.
 pub fn run(
-    steps: &[Step],
+    case: &Case,
     now: Timestamp,
     exact: bool,
     gateway: &mut dyn Gateway,
 ) -> Result<(), String> {
-    for (number, step) in steps.iter().enumerate() {
+    let began = gateway.began().unwrap_or(now);
+    let mut first = None;
+    for (number, step) in case.steps.iter().enumerate() {
+        if let Some(policy) = &step.reload {
+            gateway.reload(&template::fill_value(policy.clone(), now))?;
+        }
+        let request = step.request(began);
         for time in 0..step.times {
-            let seen = gateway.send(&step.request(now), step.at)?;
-            let faults = if exact {
+            let seen = gateway.send(&request, step.at)?;
+            let mut faults = if exact {
                 faults(&step.expect, &seen, now)
             } else {
                 not_denied(&step.expect, &seen)
             };
+            faults.extend(token_faults(&request, &step.expect, &seen));
+            if case.alike && exact {
+                let answer = as_the_caller_sees(&seen);
+                let first = first.get_or_insert_with(|| answer.clone());
+                if *first != answer {
+                    faults.push(format!("the answer is another one: `{first}` at first"));
+                }
+            }
             if !faults.is_empty() {
                 let at = format!("step {number}, time {time}");
                 return Err(format!("{at}:\n  {}\nseen: {}", faults.join("\n  "), show(&seen)));
@@ -55,6 +79,58 @@ pub fn run(
         }
     }
     Ok(())
+}
+
+/// J73, K12: no token is repeated to the caller, in the record or to the upstream, whole or in parts.
+fn token_faults(request: &Request, expect: &Expect, seen: &Seen) -> Vec<String> {
+    /// The shortest part that cannot be there by accident.
+    const LEAST: usize = 24;
+    let lines = |lines: &[(Vec<u8>, Vec<u8>)]| {
+        lines.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>()
+    };
+    let mut places = vec![
+        ("the body", seen.body.clone()),
+        ("the audit record", seen.audit.as_ref().map(Value::to_string).unwrap_or_default().into()),
+        ("the response code details", seen.details.clone().unwrap_or_default().into()),
+    ];
+    places.extend(lines(&seen.headers).into_iter().map(|(_, value)| ("a response header", value)));
+    let mut upstream = Vec::new();
+    if let Some(arrived) = &seen.upstream {
+        upstream.push(arrived.path.clone());
+        upstream.extend(lines(&arrived.headers).into_iter().map(|(_, value)| value));
+        upstream.extend(lines(&arrived.trailers).into_iter().map(|(_, value)| value));
+    }
+    let mut faults = Vec::new();
+    for token in &request.shown_tokens {
+        let parts = token.split('.').skip(1).filter(|part| part.len() >= LEAST);
+        let parts: Vec<&str> = parts.collect();
+        let has_part = |text: &Vec<u8>| {
+            let text = String::from_utf8_lossy(text);
+            parts.iter().any(|part| text.contains(part))
+        };
+        faults.extend(
+            places
+                .iter()
+                .filter(|(_, text)| has_part(text))
+                .map(|(place, _)| format!("the token is in {place}")),
+        );
+        let kept = upstream.iter().any(has_part);
+        if seen.upstream.is_some() && kept != (expect.upstream.keeps_token && !parts.is_empty()) {
+            faults.push(format!("the token reached the upstream: {kept}"));
+        }
+    }
+    faults
+}
+
+/// Status, the headers that the filter writes, and the body without the request's id.
+fn as_the_caller_sees(seen: &Seen) -> String {
+    let mut body: Value = serde_json::from_slice(&seen.body).unwrap_or(Value::Null);
+    if let Some(members) = body.as_object_mut() {
+        members.remove("request_id");
+    }
+    let names = ["content-type", "www-authenticate", "retry-after", "grpc-status", "grpc-message"];
+    let headers = names.map(|name| joined(&seen.headers, name));
+    format!("{} {headers:?} {body} {}", seen.status, seen.body.len())
 }
 
 fn not_denied(expect: &Expect, seen: &Seen) -> Vec<String> {

@@ -5,8 +5,11 @@ use crate::envoy::request_id;
 use crate::expect::{Gateway, Seen, joined};
 use crate::fake_host::{self, Answer, Outcome, Process, Vm};
 use crate::native::{arrived, local_reply};
+use crate::policy::as_struct;
 use crate::presented::presented;
+use crate::token::keys;
 use portcullis_core::Timestamp;
+use serde_json::Value;
 use std::cell::RefCell;
 
 thread_local! {
@@ -17,6 +20,7 @@ thread_local! {
 /// A configuration of this thread's VM.
 pub struct InWasm {
     root: u32,
+    as_text: bool,
     listener: Listener,
     now: Timestamp,
 }
@@ -24,17 +28,27 @@ pub struct InWasm {
 impl InWasm {
     /// This thread's VM configured with these bytes; the filter's log when it refuses them. Policies
     /// with limits need gateway names of their own: their buckets are in one process.
-    pub fn new(policy: &[u8], listener: Listener, now: Timestamp) -> Result<Self, Vec<String>> {
+    pub fn new(
+        policy: &Value,
+        as_text: bool,
+        listener: Listener,
+        now: Timestamp,
+    ) -> Result<Self, Vec<String>> {
+        Ok(Self { root: Self::configured(policy, as_text, now)?, as_text, listener, now })
+    }
+
+    fn configured(policy: &Value, as_text: bool, now: Timestamp) -> Result<u32, Vec<String>> {
+        let policy = if as_text { policy.to_string().into_bytes() } else { as_struct(policy) };
         let configured = VM.with_borrow_mut(|vm| {
             let (vm, process) = vm.get_or_insert_with(|| {
                 let process = Process::at(now.unix_nanos());
+                process.set_environment(keys::environment());
                 (Vm::new(&process), process)
             });
             process.set_now(now.unix_nanos());
             vm.configure(policy)
         });
-        let root = configured.root;
-        if configured.accepted { Ok(Self { root, listener, now }) } else { Err(configured.log) }
+        if configured.accepted { Ok(configured.root) } else { Err(configured.log) }
     }
 
     fn request(&self, request: &fake_host::Request, at: u64) -> Outcome {
@@ -47,6 +61,12 @@ impl InWasm {
 }
 
 impl Gateway for InWasm {
+    fn reload(&mut self, policy: &Value) -> Result<(), String> {
+        let root = Self::configured(policy, self.as_text, self.now);
+        self.root = root.map_err(|log| format!("the policy is refused: {log:?}"))?;
+        Ok(())
+    }
+
     fn send(&mut self, request: &Request, at: u64) -> Result<Seen, String> {
         let shown = presented(request, &self.listener, &request_id());
         let is_grpc = joined(&shown.headers, "content-type").is_some_and(|kind| {

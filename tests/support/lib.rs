@@ -24,6 +24,7 @@ pub mod policy;
 pub mod presented;
 pub mod probe;
 pub mod template;
+pub mod token;
 pub mod tokens;
 pub mod trap;
 pub mod upstream;

@@ -8,6 +8,7 @@ use crate::presented::{Presented, presented};
 use portcullis_core::{
     Effects, Forward, MemoryStore, Policy, PureVerifier, Reply, Timestamp, Tokens,
 };
+use serde_json::Value;
 
 /// A policy with its buckets and a clock that stands still.
 pub struct Native {
@@ -19,13 +20,27 @@ pub struct Native {
 }
 
 impl Native {
-    pub fn new(policy: Policy, listener: Listener, now: Timestamp) -> Self {
-        let tokens = tokens(&policy);
-        Self { policy, listener, now, buckets: MemoryStore::default(), tokens }
+    /// A gateway with this policy, its templates filled.
+    pub fn new(policy: &Value, listener: Listener, now: Timestamp) -> Result<Self, String> {
+        let (policy, tokens) = compiled(policy)?;
+        Ok(Self { policy, listener, now, buckets: MemoryStore::default(), tokens })
     }
 }
 
+fn compiled(policy: &Value) -> Result<(Policy, Tokens<PureVerifier>), String> {
+    let compiled = Policy::compile(policy.to_string().as_bytes());
+    let refused = || format!("the policy is refused: {:?}", compiled.diagnostics);
+    let policy = compiled.policy.ok_or_else(refused)?;
+    let tokens = tokens(&policy);
+    Ok((policy, tokens))
+}
+
 impl Gateway for Native {
+    fn reload(&mut self, policy: &Value) -> Result<(), String> {
+        (self.policy, self.tokens) = compiled(policy)?;
+        Ok(())
+    }
+
     fn send(&mut self, request: &Request, at: u64) -> Result<Seen, String> {
         let shown = presented(request, &self.listener, &request_id());
         let lines: Vec<_> =
@@ -60,7 +75,7 @@ fn forwarded(shown: &Presented, forward: &Forward<'_>, policy: &Policy) -> Seen 
         headers.push((name.as_bytes().to_vec(), value.to_vec()));
     }
     let mut trailers = shown.trailers.clone();
-    trailers.retain(|(name, _)| !policy.is_stripped(name));
+    trailers.retain(|(name, _)| !policy.is_stripped_trailer(name));
     let answer = forward.response.iter();
     Seen {
         status: 200,

@@ -1,11 +1,25 @@
 //! A case's policy in the two forms in which a filter receives it.
 
+use crate::token::keys;
+use portcullis_core::config::Diagnostic;
 use portcullis_core::{Policy, PureVerifier, Tokens};
 use serde_json::Value;
 
-/// What a thread knows of a policy's tokens: the keys that stand in it.
+/// What a thread knows of a policy's tokens: the keys that stand in it, and the secrets of the test
+/// environment.
 pub fn tokens(policy: &Policy) -> Tokens<PureVerifier> {
-    Tokens::new(policy, PureVerifier, [0; 16])
+    tokens_or_findings(policy).unwrap_or_else(|findings| panic!("{findings:?}"))
+}
+
+/// The same, or what is wrong with the secrets.
+pub fn tokens_or_findings(policy: &Policy) -> Result<Tokens<PureVerifier>, Vec<Diagnostic>> {
+    let mut tokens = Tokens::new(policy, PureVerifier, [0; 16]);
+    let environment = keys::environment();
+    let variable = |wanted: &str| {
+        let found = environment.iter().find(|(name, _)| *name == wanted);
+        found.map(|(_, value)| value.clone().into_bytes())
+    };
+    tokens.read_secrets(policy, variable).map(|()| tokens)
 }
 
 /// The bytes of the policy as a serialized `google.protobuf.Struct`, members in the document's order.

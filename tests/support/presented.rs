@@ -40,7 +40,7 @@ pub fn presented(request: &Request, listener: &Listener, request_id: &str) -> Pr
     }
 }
 
-/// The header lines of a request, the key's among them.
+/// The header lines of a request, the key's and the token's among them.
 pub fn lines(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut lines = Vec::new();
     if let Some(value) = &request.forwarded_for {
@@ -49,6 +49,9 @@ pub fn lines(request: &Request) -> Vec<(Vec<u8>, Vec<u8>)> {
     lines.extend(request.headers.iter().map(|line| header(line)));
     if let Some(name) = &request.key {
         lines.push((b"x-api-key".to_vec(), template::api_key(name).into_bytes()));
+    }
+    if let Some(token) = &request.token {
+        lines.push((b"authorization".to_vec(), template::bytes(&format!("Bearer {token}"))));
     }
     lines.extend(
         (0..request.many_headers).map(|n| (format!("x-many-{n}").into_bytes(), b"v".to_vec())),

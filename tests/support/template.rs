@@ -1,8 +1,9 @@
-//! Templates of the case files: times relative to now, API keys by name, and bytes that YAML cannot hold.
+//! Templates of the case files: times relative to now, keys by name, and bytes that YAML cannot hold.
 //!
 //! A case names `{{now-1h}}` or `{{key:alpha}}`, so that the same file runs with a fixed clock and with
 //! the real one, and no key text is written down anywhere.
 
+use crate::token::{self, keys};
 use portcullis_core::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -54,6 +55,15 @@ fn expand(inner: &str, now: Timestamp) -> String {
     if let Some(offset) = inner.strip_prefix("now") {
         return shifted(now, offset).to_string();
     }
+    if let Some(offset) = inner.strip_prefix("unix") {
+        return (shifted(now, offset).unix_nanos() / SECOND).to_string();
+    }
+    if let Some(offset) = inner.strip_prefix("http") {
+        return http_date(shifted(now, offset));
+    }
+    if inner == "claims" {
+        return token::claims(now).to_string();
+    }
     let (verb, argument) =
         inner.split_once(':').unwrap_or_else(|| panic!("unknown template `{inner}`"));
     match verb {
@@ -67,12 +77,33 @@ fn expand(inner: &str, now: Timestamp) -> String {
             key
         }
         "swapcase" => api_key(argument).chars().map(swap_case).collect(),
+        "jwk" => keys::jwk(argument),
+        "jwks" => keys::jwks(argument),
+        "private" => keys::private(argument),
         "repeat" => {
             let (times, what) = argument.split_once(':').expect("repeat:TIMES:TEXT");
             what.repeat(times.parse().expect("a number of times"))
         }
         _ => panic!("unknown template `{inner}`"),
     }
+}
+
+/// The time as HTTP writes it (RFC 9110 section 5.6.7).
+fn http_date(time: Timestamp) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let text = time.to_string();
+    let days = usize::try_from(time.unix_nanos() / SECOND / 86400).expect("a day");
+    let month = text[5..7].parse::<usize>().expect("a month");
+    format!(
+        "{}, {} {} {} {} GMT",
+        DAYS[days % 7],
+        &text[8..10],
+        MONTHS[month - 1],
+        &text[..4],
+        &text[11..19]
+    )
 }
 
 fn swap_case(letter: char) -> char {

@@ -87,20 +87,16 @@ fn named<'t>(tree: &'t Tree, fields: &[&str]) -> Vec<Matched<'t>> {
 
 fn edits_header(guard: &Guard<'_>, name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    guard.policy.is_stripped(lower.as_bytes())
-        || (lower == "cookie" && takes_any_key_from(guard, "cookie"))
+    guard.policy.is_edited(lower.as_bytes())
 }
 
 fn takes_key_from(guard: &Guard<'_>, kind: &str, name: &str) -> bool {
     sources(guard).any(|source| source.member(kind).and_then(Tree::text) == Some(name))
 }
 
-fn takes_any_key_from(guard: &Guard<'_>, kind: &str) -> bool {
-    sources(guard).any(|source| source.member(kind).is_some())
-}
-
 fn sources<'g>(guard: &'g Guard<'_>) -> impl Iterator<Item = &'g Tree> {
-    guard.found.content.path(&["api_key", "sources"]).map(Tree::items).unwrap_or_default().iter()
+    let sections = ["api_key", "jwt"].into_iter();
+    sections.filter_map(|name| guard.found.content.path(&[name, "sources"])).flat_map(Tree::items)
 }
 
 /// A route can switch any filter off by its name.

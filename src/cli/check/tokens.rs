@@ -118,15 +118,15 @@ fn secret(
     (site, path): (Site<'_>, &str),
     findings: &mut Findings,
 ) {
-    let shown = name.escape_debug();
+    // A secret may stand in the place of a name: it is not repeated.
     match variable(name, plugin) {
         Some(Variable::OfHost) => {}
         Some(Variable::Written) => {
-            let message = format!("the secret `{shown}` is written in the configuration");
+            let message = "the secret is written in the configuration".to_owned();
             findings.warning(site, path, code::SECRET_WRITTEN, message);
         }
         None => {
-            let message = format!("the filter is not given the variable `{shown}`");
+            let message = "the filter is not given this variable".to_owned();
             findings.error(site, path, code::SECRET_NOT_GIVEN, message);
         }
     }

@@ -1,9 +1,10 @@
 //! Claims that a policy names: where they stand in a token, what they hold, what is asked of them.
 
+use super::fault::Fault;
 use crate::node::Node;
 
 /// Most entries that are read of a claim that is a list. RFC 7519 sets no bound, a token's size does.
-const MAX_ENTRIES: usize = 1_024;
+const MAX_ENTRIES: usize = 256;
 
 /// A claim's place: the names of members from the outermost object in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,15 +32,22 @@ impl ClaimPath {
     pub(crate) fn find<'n, 't>(&self, claims: &'n Node<'t>) -> Option<&'n Node<'t>> {
         self.0.iter().try_fold(claims, |node, name| node.member(name))
     }
+
+    /// The text there, for who asks whose token it is.
+    ///
+    /// # Errors
+    /// `token_malformed` for anything else: wrong type is never absent.
+    pub(crate) fn text<'n>(&self, claims: &'n Node<'_>) -> Result<Option<&'n str>, Fault> {
+        let why = "a claim that says whose the token is is not a text";
+        self.find(claims).map(|node| node.as_text().ok_or(Fault::malformed(why))).transpose()
+    }
 }
 
 /// A claim's value, as far as a condition can be about it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ClaimValue {
-    Text(Box<str>),
-    Number(f64),
-    Bool(bool),
-    /// A list: its entries that are none of these are left out, for nothing can be equal to them.
+    One(Scalar),
+    /// A list: its entries that are no scalars are left out, for nothing can be equal to them.
     List(Box<[Scalar]>),
 }
 
@@ -52,41 +60,51 @@ pub(crate) enum Scalar {
 }
 
 impl Scalar {
+    /// Largest number that is no other one's rounding: 2^53 - 1. Identifiers of 64 bits go beyond.
+    pub(crate) const MAX_NUMBER: f64 = 9_007_199_254_740_991.0;
+
+    /// `None` for `null`, lists, objects, and numbers that a double does not hold exactly.
     pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
         match node {
             Node::Text(text) => Some(Self::Text(text.as_ref().into())),
-            Node::Number(number) => Some(Self::Number(*number)),
+            Node::Number(number) => {
+                (number.abs() <= Self::MAX_NUMBER).then_some(Self::Number(*number))
+            }
             Node::Bool(flag) => Some(Self::Bool(*flag)),
             Node::Null | Node::List(_) | Node::Map(_) => None,
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            Self::Text(text) => escape(out, text),
+            Self::Number(number) => escape(out, &number.to_string()),
+            Self::Bool(flag) => escape(out, &flag.to_string()),
         }
     }
 }
 
 impl ClaimValue {
-    /// `None` for `null`, objects and lists of more than 1024 entries: no condition holds for them.
+    /// `None` for what no condition can hold for: `null`, objects, numbers that are not exact, lists
+    /// of more than 256 entries.
     pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
-        if let Node::List(items) = node {
-            let fits = items.len() <= MAX_ENTRIES;
-            return fits.then(|| Self::List(items.iter().filter_map(Scalar::read).collect()));
+        match node {
+            Node::List(items) if items.len() > MAX_ENTRIES => None,
+            Node::List(items) => Some(Self::List(items.iter().filter_map(Scalar::read).collect())),
+            _ => Scalar::read(node).map(Self::One),
         }
-        Some(match Scalar::read(node)? {
-            Scalar::Text(text) => Self::Text(text),
-            Scalar::Number(number) => Self::Number(number),
-            Scalar::Bool(flag) => Self::Bool(flag),
-        })
     }
 
     /// The text, if it is one.
     pub(crate) fn as_text(&self) -> Option<&str> {
-        if let Self::Text(text) = self { Some(text) } else { None }
+        if let Self::One(Scalar::Text(text)) = self { Some(text) } else { None }
     }
 
-    fn is(&self, scalar: &Scalar) -> bool {
-        match (self, scalar) {
-            (Self::Text(one), Scalar::Text(other)) => one == other,
-            (Self::Number(one), Scalar::Number(other)) => one.to_bits() == other.to_bits(),
-            (Self::Bool(one), Scalar::Bool(other)) => one == other,
-            _ => false,
+    /// How many values it is made of.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::List(entries) => entries.len(),
         }
     }
 }
@@ -107,38 +125,32 @@ impl Condition {
     pub(crate) fn holds(&self, value: Option<&ClaimValue>) -> bool {
         let Some(value) = value else { return false };
         match (self, value) {
-            (Self::Equals(scalar), value) => value.is(scalar),
-            (Self::OneOf(scalars), value) => scalars.iter().any(|scalar| value.is(scalar)),
+            (Self::Equals(scalar), ClaimValue::One(held)) => held == scalar,
+            (Self::OneOf(scalars), ClaimValue::One(held)) => scalars.contains(held),
             (Self::Contains(scalar), ClaimValue::List(entries)) => entries.contains(scalar),
-            (Self::Contains(_), _) => false,
+            _ => false,
         }
     }
 }
 
-/// The longest value of a header that a claim is written to, in bytes before encoding.
+/// The longest value of a header that a claim is written to, in bytes as it is sent.
 pub(crate) const MAX_HEADER: usize = 1_024;
 
 /// A claim as a header's value: visible ASCII as it is, everything else, `%` and `,` among it, as
 /// percent-escaped UTF-8. Entries of a list stand with commas between them. Nothing that a token holds
-/// can end the line, begin another entry, or be read as another value.
+/// can end the line or begin another entry.
 ///
 /// `None` for a value that is too long; it is left out, never cut.
 pub(crate) fn header_value(value: &ClaimValue) -> Option<String> {
     let mut out = String::new();
     match value {
-        ClaimValue::Text(text) => escape(&mut out, text),
-        ClaimValue::Number(number) => escape(&mut out, &number.to_string()),
-        ClaimValue::Bool(flag) => escape(&mut out, &flag.to_string()),
+        ClaimValue::One(scalar) => scalar.write(&mut out),
         ClaimValue::List(entries) => {
             for (position, entry) in entries.iter().enumerate() {
                 if position > 0 {
                     out.push(',');
                 }
-                match entry {
-                    Scalar::Text(text) => escape(&mut out, text),
-                    Scalar::Number(number) => escape(&mut out, &number.to_string()),
-                    Scalar::Bool(flag) => escape(&mut out, &flag.to_string()),
-                }
+                entry.write(&mut out);
             }
         }
     }
@@ -202,6 +214,13 @@ mod tests {
             assert!(!holds(&equals, json), "{json}");
         }
         assert!(!equals.holds(None));
+        // Two identifiers that a double takes for one are none.
+        let big = Condition::Equals(Scalar::Number(9_007_199_254_740_992.0));
+        assert!(!holds(&big, "9007199254740993") && !holds(&big, "9007199254740992"));
+        assert_eq!(
+            value("9007199254740991"),
+            Some(ClaimValue::One(Scalar::Number(9_007_199_254_740_991.0)))
+        );
         let yes = Condition::Equals(scalar("true"));
         assert!(holds(&yes, "true") && !holds(&yes, "\"true\"") && !holds(&yes, "1"));
         let one = Condition::OneOf([scalar("1"), scalar("\"a\"")].into());

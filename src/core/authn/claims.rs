@@ -84,19 +84,29 @@ impl<'c> Registered<'c> {
     }
 
     /// Whether the policy revokes this token, signed by the key of this id.
-    pub(crate) fn is_revoked(&self, rules: &Issuer, key_id: Option<&str>) -> bool {
+    ///
+    /// # Errors
+    /// `token_malformed` where a claim that decides it is there and not a text: wrong type is never
+    /// absent.
+    pub(crate) fn is_revoked(&self, rules: &Issuer, key_id: Option<&str>) -> Result<bool, Fault> {
         let revoked = &rules.revoked;
         let is_cut = |cutoff: &Cutoff| match cutoff {
             Cutoff::Always => true,
             Cutoff::IssuedBefore(date) => self.issued_at.is_none_or(|issued| issued < *date),
         };
-        revoked.all.as_ref().is_some_and(is_cut)
+        if revoked.all.as_ref().is_some_and(is_cut)
             || key_id.is_some_and(|id| revoked.key_ids.contains(id))
             || self.token_id.is_some_and(|id| revoked.token_ids.contains(id))
-            || revoked.by_claim.iter().any(|(path, values)| {
-                let value = path.find(self.claims).and_then(Node::as_text);
-                value.and_then(|value| values.get(value)).is_some_and(is_cut)
-            })
+        {
+            return Ok(true);
+        }
+        for (path, values) in &revoked.by_claim {
+            let value = path.text(self.claims)?;
+            if value.and_then(|value| values.get(value)).is_some_and(is_cut) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

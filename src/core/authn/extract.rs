@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::bearer::{Bearer, bearer};
 use crate::headers::Headers;
 use crate::reason::Denial;
 use crate::request::Field;
@@ -123,32 +124,6 @@ pub(crate) fn extract<'r>(
         }
     }
     Ok(shown)
-}
-
-/// What a value of `Authorization` is to a policy that takes tokens.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Bearer<'r> {
-    Token(&'r [u8]),
-    /// The scheme is `Bearer`, and what follows is not a space and a text.
-    Malformed,
-    /// Not a credential of the policy's: none of its business.
-    OtherScheme,
-}
-
-/// Reads a value of `Authorization`: the scheme in any case, spaces, the token (RFC 9110 section 11.4,
-/// RFC 6750 section 2.1).
-pub(crate) fn bearer(value: &[u8]) -> Bearer<'_> {
-    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    let length = value.iter().take_while(|byte| is_scheme(byte)).count();
-    let (scheme, rest) = value.split_at_checked(length).unwrap_or((value, &[]));
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Bearer::OtherScheme;
-    }
-    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-    match rest.get(spaces..) {
-        Some(token) if spaces > 0 && !token.is_empty() => Bearer::Token(token),
-        _ => Bearer::Malformed,
-    }
 }
 
 /// What is left of a query and a cookie header once the credentials are taken out.
@@ -360,23 +335,6 @@ mod tests {
         assert_eq!(both, Ok((Some(b"k".to_vec()), Some(b"t".to_vec()))));
         headers.authorization = Field::Many;
         assert_eq!(extract(&sources(), &headers, None).err(), Some(Denial::CredentialAmbiguous));
-    }
-
-    #[test]
-    fn a_bearer_token_stands_behind_its_scheme() {
-        // J65
-        for value in ["Bearer t", "bearer t", "BEARER t", "Bearer   t"] {
-            assert_eq!(bearer(value.as_bytes()), Bearer::Token(b"t"), "{value}");
-        }
-        for value in ["Bearer", "Bearer ", "Bearer\tt", "bearer,t", "Bearer=t", "Bearer\x00t"] {
-            assert_eq!(bearer(value.as_bytes()), Bearer::Malformed, "{value}");
-        }
-        for value in ["", "Basic dTpw", "BearerX t", "Bearer1 t", "Bear er", " Bearer t", "DPoP t"]
-        {
-            assert_eq!(bearer(value.as_bytes()), Bearer::OtherScheme, "{value}");
-        }
-        assert_eq!(bearer(b"Bearer a, Bearer b"), Bearer::Token(b"a, Bearer b"));
-        assert_eq!(bearer(b"\xff"), Bearer::OtherScheme);
     }
 
     #[test]

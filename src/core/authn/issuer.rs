@@ -123,6 +123,28 @@ pub(crate) struct Revoked {
     pub(crate) by_claim: Vec<(ClaimPath, HashMap<Box<str>, Cutoff>)>,
 }
 
+impl Revoked {
+    /// Revokes tokens in which one of these claims has a value. Of two cut-offs the wider one holds.
+    pub(crate) fn cut(
+        &mut self,
+        claims: impl IntoIterator<Item = ClaimPath>,
+        value: &str,
+        cutoff: Cutoff,
+    ) {
+        for claim in claims {
+            let at = self.by_claim.iter().position(|(path, _)| *path == claim);
+            let at = at.unwrap_or(self.by_claim.len());
+            if at == self.by_claim.len() {
+                self.by_claim.push((claim, HashMap::new()));
+            }
+            if let Some((_, values)) = self.by_claim.get_mut(at) {
+                let held = values.entry(value.into()).or_insert(cutoff);
+                *held = cutoff.max(*held);
+            }
+        }
+    }
+}
+
 /// Which tokens of a subject are revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cutoff {

@@ -56,6 +56,7 @@ impl Policy {
         };
         let (id, verdict) = match rules.verify(text, against, &mut tokens.verifier) {
             Verdict::Verified(token) => (Some(token.issuer), Ok(token)),
+            Verdict::Barred(token, fault) => (Some(token.issuer), Err(fault)),
             Verdict::NeedsKeys(id, _, fault) => (Some(id), Err(fault)),
             Verdict::Refused(id, fault) => (id, Err(fault)),
         };

@@ -18,6 +18,9 @@ use crate::time::Timestamp;
 /// Longest claim that names a caller, in bytes.
 const MAX_SUBJECT: usize = 256;
 
+/// Most values of claims that a remembered token holds.
+const MAX_KEPT: usize = 256;
+
 /// Position of a claim among those that a policy names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClaimId(pub(crate) u16);
@@ -65,6 +68,13 @@ impl Token {
         self.name.split_once(':').map_or("", |(_, subject)| subject)
     }
 
+    /// Whether it holds so much that it is not worth remembering: a list has many times the size in
+    /// memory that it has in a token.
+    pub(crate) fn is_large(&self) -> bool {
+        let values = self.claims.iter().flatten().map(ClaimValue::len);
+        values.fold(0_usize, usize::saturating_add) > MAX_KEPT
+    }
+
     pub(crate) fn claim(&self, id: ClaimId) -> Option<&ClaimValue> {
         self.claims.get(usize::from(id.0)).and_then(Option::as_ref)
     }
@@ -76,6 +86,8 @@ pub(crate) enum Verdict {
     Verified(Token),
     /// It cannot be judged before the issuer's keys are fetched: there are none, or none of its `kid`.
     NeedsKeys(IssuerId, Option<Box<str>>, Fault),
+    /// Its signature is good, and the policy bars it all the same.
+    Barred(Token, Fault),
     /// Refused, and the issuer that it names, where there is one.
     Refused(Option<IssuerId>, Fault),
 }
@@ -109,6 +121,15 @@ pub(crate) struct Against<'p> {
     pub(crate) consumers: &'p [Consumer],
     pub(crate) keyring: &'p Keyring,
     pub(crate) now: Timestamp,
+}
+
+impl Against<'_> {
+    /// Those of some scopes that a consumer holds too.
+    fn within(&self, granted: &ScopeSet, consumer: ConsumerId) -> ScopeSet {
+        let holder = usize::try_from(consumer.0).ok().and_then(|at| self.consumers.get(at));
+        let held = holder.map(|holder| self.scopes.set(holder.scopes));
+        held.map_or_else(ScopeSet::default, |held| self.scopes.both(granted, held))
+    }
 }
 
 impl TokenRules {
@@ -163,34 +184,48 @@ impl TokenRules {
             }
             Err(fault) => return Err(fault),
         };
-        if registered.is_revoked(rules, key_id) {
-            return Err(Fault::new(Denial::TokenRevoked, "the policy revokes it"));
-        }
-        let consumer = owner(&claims, rules)?;
-        let granted = grants::scopes(&claims, rules, against.scopes);
-        let holder = consumer.and_then(|id| against.consumers.get(usize::try_from(id.0).ok()?));
-        let scopes = match holder {
-            Some(holder) => against.scopes.both(&granted, against.scopes.set(holder.scopes)),
-            None => granted,
+        let barred = if registered.is_revoked(rules, key_id)? {
+            Some(Fault::new(Denial::TokenRevoked, "the policy revokes it"))
+        } else {
+            None
         };
-        let mut header_name = format!("{}:", rules.name);
-        escape(&mut header_name, subject);
-        let kept = |path: &ClaimPath| path.find(&claims).and_then(ClaimValue::read);
-        let told = (0..).zip(&self.headers).filter_map(|(position, (path, _))| {
-            Some((position, header_value(&kept(path)?)?.into_boxed_str()))
-        });
-        Ok(Verdict::Verified(Token {
+        let (consumer, barred) = match (owner(&claims, rules)?, barred) {
+            (Owner::Nobody, barred) => (None, barred),
+            (Owner::Consumer(id), barred) => (Some(id), barred),
+            (Owner::Several, barred) => {
+                let why = "its claims make it the token of two consumers";
+                (None, barred.or(Some(Fault::new(Denial::ConsumerAmbiguous, why))))
+            }
+        };
+        let granted = grants::scopes(&claims, rules, against.scopes);
+        let scopes = match consumer {
+            None => granted,
+            Some(id) => against.within(&granted, id),
+        };
+        let token = Token {
             issuer: rules.id,
             name: format!("{}:{subject}", rules.name).into(),
-            header_name: header_name.into(),
+            header_name: header_name(rules, subject),
             consumer,
             key_id: key_id.map(Box::from),
             id: registered.token_id.map(Box::from),
             end: registered.end(rules),
             scopes,
-            claims: self.claims.iter().map(kept).collect(),
-            headers: told.collect(),
-        }))
+            claims: self.claims.iter().map(|path| kept(path, &claims)).collect(),
+            headers: self.told(&claims),
+        };
+        Ok(match barred {
+            None => Verdict::Verified(token),
+            Some(fault) => Verdict::Barred(token, fault),
+        })
+    }
+
+    /// What the upstream is told of a token's claims.
+    fn told(&self, claims: &Node<'_>) -> Box<[(u16, Box<str>)]> {
+        let told = (0..).zip(&self.headers).filter_map(|(position, (path, _))| {
+            Some((position, header_value(&kept(path, claims)?)?.into_boxed_str()))
+        });
+        told.collect()
     }
 
     fn find(&self, issuer: &str) -> Option<&Issuer> {
@@ -206,19 +241,36 @@ fn subject<'c>(claims: &'c Node<'_>, rules: &Issuer) -> Result<&'c str, Fault> {
         .ok_or(Fault::malformed("the claim that names the caller is not a text of 1 to 256 bytes"))
 }
 
-/// Whose token it is. One that is two consumers' is nobody's: which of the two came first in the policy
-/// must not decide what it may do.
-fn owner(claims: &Node<'_>, rules: &Issuer) -> Result<Option<ConsumerId>, Fault> {
-    let owners = rules
-        .owners
-        .iter()
-        .filter_map(|(path, by_value)| by_value.get(path.find(claims)?.as_text()?).copied());
-    let mut owner = None;
-    for found in owners {
-        if owner.replace(found).is_some_and(|before| before != found) {
-            let why = "its claims make it the token of two consumers";
-            return Err(Fault::new(Denial::ConsumerAmbiguous, why));
-        }
+fn header_name(rules: &Issuer, subject: &str) -> Box<str> {
+    let mut name = format!("{}:", rules.name);
+    escape(&mut name, subject);
+    name.into()
+}
+
+fn kept(path: &ClaimPath, claims: &Node<'_>) -> Option<ClaimValue> {
+    path.find(claims).and_then(ClaimValue::read)
+}
+
+/// Whose token it is.
+enum Owner {
+    Nobody,
+    Consumer(ConsumerId),
+    /// One that is two consumers' is nobody's: which of the two came first in the policy must not decide
+    /// what it may do.
+    Several,
+}
+
+fn owner(claims: &Node<'_>, rules: &Issuer) -> Result<Owner, Fault> {
+    let mut owner = Owner::Nobody;
+    for (path, by_value) in &rules.owners {
+        let Some(found) = path.text(claims)?.and_then(|value| by_value.get(value)) else {
+            continue;
+        };
+        owner = match owner {
+            Owner::Nobody => Owner::Consumer(*found),
+            Owner::Consumer(before) if before == *found => Owner::Consumer(before),
+            Owner::Consumer(_) | Owner::Several => return Ok(Owner::Several),
+        };
     }
     Ok(owner)
 }

@@ -94,6 +94,9 @@ impl TokenCache {
         now: Timestamp,
     ) {
         let Some(keys) = keyring.version(token.issuer, now) else { return };
+        if token.is_large() {
+            return;
+        }
         let worth = |place: &Option<Entry>| match place {
             Some(held) if held.spot == spot && *held.text == *text => (0, Timestamp::default()),
             None => (1, Timestamp::default()),

@@ -105,10 +105,10 @@ impl<V: SignatureVerifier> Tokens<V> {
                     code: code::SECRET_UNUSABLE,
                     place: format!("/issuers/{}/keys/secrets", issuer.id().position()),
                     message: fault.meaning().to_owned(),
-                    help: format!(
-                        "set {} for Envoy, and list it in `vm_config.environment_variables.host_env_keys`",
-                        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
-                    ),
+                    // A secret may stand in the place of a name: names are not repeated.
+                    help: "set one of the variables for Envoy, and list it in \
+                           `vm_config.environment_variables.host_env_keys`"
+                        .to_owned(),
                 }),
             }
         }

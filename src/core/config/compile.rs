@@ -68,7 +68,7 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         source_address: sets().any(|set| set.needs_address()) || limits.need_address(),
         route_name: !(routes.by_name.is_empty() && routes.refuse_by_name.is_empty()),
     };
-    let jwt = jwt::compile(document);
+    let jwt = jwt::compile(document, report);
     let gateway = read::text(document, "gateway").unwrap_or_default();
     Policy {
         gateway: gateway.into(),

@@ -13,6 +13,7 @@ use super::diagnostic::{Report, code};
 use super::forms;
 use super::grammar::{Choice, Field, Form, Kind, POLICY, Presence, Shape};
 use super::place::Place;
+use crate::authn::claim_value::Scalar;
 use crate::node::Node;
 use crate::sorted::{rank_of, sort_by_rank};
 
@@ -94,6 +95,11 @@ impl Checker<'_> {
             Node::Number(number) => {
                 self.out.push(b'n');
                 self.out.extend(number.to_bits().to_le_bytes());
+                if number.abs() > Scalar::MAX_NUMBER {
+                    let message = "is too large to be told from its neighbours";
+                    let help = "ask the issuer for a text";
+                    self.report.error(code::OUT_OF_BOUNDS, place, message, help);
+                }
             }
             Node::Bool(flag) => self.out.extend([b'b', u8::from(*flag)]),
             _ => {

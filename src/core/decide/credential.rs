@@ -41,10 +41,14 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
     /// it the one that counts or not.
     pub(super) fn authenticate(&mut self, shown: Shown<'r>, route: &'p Route) -> Result<(), Halt> {
         let key = shown.key.map(|key| self.check_key(&key, route)).transpose()?;
-        self.decision.token_shown = shown.token.is_some();
         let token = shown.token.map(|token| self.check_token(&token)).transpose()?;
         let principal = match (key, token) {
-            (Some(key), Some(token)) => Some(if self.token_counts(route) { token } else { key }),
+            (Some(key), Some(token)) => {
+                let (counts, other) =
+                    if self.token_counts(route) { (token, key) } else { (key, token) };
+                self.decision.beside = Some(other);
+                Some(counts)
+            }
             (key, token) => key.or(token),
         };
         let is_public = route.access == Access::Public;
@@ -161,6 +165,13 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
                 tokens.cache.insert(spot, text, &tokens.keyring, &token, self.now);
                 let issuer = rules.issuer(token.issuer).ok_or(Denial::TokenIssuer)?;
                 Ok((issuer, token))
+            }
+            Verdict::Barred(token, fault) => {
+                let issuer = rules.issuer(token.issuer).ok_or(Denial::TokenIssuer)?;
+                let consumer = token.consumer.and_then(|id| policy.consumer(id));
+                let credential = Credential::Token { issuer, token: Rc::new(token) };
+                self.decision.claimed = Some(Principal { consumer, credential });
+                Err(self.refuse_token(Some(issuer), fault).into())
             }
             Verdict::Refused(issuer, fault) => {
                 let issuer = issuer.and_then(|id| rules.issuer(id));

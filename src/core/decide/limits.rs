@@ -30,6 +30,7 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
             credential: principal.map(|principal| principal.credential_name()),
             address: self.decision.caller.address,
             route: Some(route.name()),
+            is_stranger: principal.is_some_and(|principal| principal.consumer.is_none()),
         };
         let consumer = principal.and_then(|principal| principal.consumer);
         let of_consumer: &[LimitId] = consumer.map_or(&[], |consumer| &consumer.limits);

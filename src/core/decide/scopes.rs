@@ -1,7 +1,9 @@
 //! Authorise: the scopes and claims a route asks for, then the networks of route and consumer.
 
 use super::Walk;
+use crate::authn::claim_value::ClaimValue;
 use crate::authn::signature::SignatureVerifier;
+use crate::authn::unescaped;
 use crate::authz::Requirement;
 use crate::explain::{Stage, Trace};
 use crate::limit::BucketStore;
@@ -60,16 +62,12 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
             Must::Hold(condition) => condition.holds(claim),
             Must::EqualParameter(places) => {
                 let path = self.decision.path.as_ref().map_or("", |path| path.as_str());
-                let text = claim.and_then(|claim| claim.as_text());
-                text.is_some_and(|text| {
-                    let mut values = places
-                        .iter()
-                        .filter_map(|(pattern, at)| pattern.segment(path, *at))
-                        .peekable();
-                    values.peek().is_some()
-                        && values
-                            .all(|value| crate::authn::unescaped(value.as_bytes()).eq(text.bytes()))
-                })
+                let segment = places.iter().find_map(|(pattern, at)| pattern.segment(path, *at));
+                let text = claim.and_then(ClaimValue::as_text);
+                match (segment, text) {
+                    (Some(segment), Some(text)) => unescaped(segment.as_bytes()).eq(text.bytes()),
+                    _ => false,
+                }
             }
         };
         self.trace.note(Stage::Authorise, || {

@@ -1,6 +1,7 @@
 //! `WWW-Authenticate`: what a refused caller could show instead (RFC 9110 section 11.6.1).
 
 use crate::authn::extract::CredentialKind;
+use crate::authz::Requirement;
 use crate::decision::Decision;
 use crate::reason::{Denial, Public};
 
@@ -20,18 +21,18 @@ impl Decision<'_, '_> {
     /// The challenges of a refusal: one for each kind of credential that would have been taken.
     pub(super) fn challenges(&self, denial: Denial) -> Vec<(&'static str, String)> {
         let accepts = self.route.map(|route| &route.accepts);
-        let missing = self.policy.scopes.names_of(self.missing.iter().copied());
         match denial.public() {
             Public::Unauthenticated => {
                 let is_token =
                     |principal: &crate::Principal<'_>| principal.kind() == CredentialKind::Jwt;
+                let takes_tokens = accepts.is_some_and(|accepts| accepts.jwt);
                 let refused = self.token_fault.is_some()
                     || self.claimed.as_ref().is_some_and(is_token)
-                    || self.principal.as_ref().is_some_and(is_token);
-                let takes_tokens = accepts.is_some_and(|accepts| accepts.jwt);
+                    // Good, and of an issuer that the route does not take.
+                    || (takes_tokens && self.principal.as_ref().is_some_and(is_token));
                 let takes_keys = accepts.is_some_and(|accepts| accepts.api_key);
                 let mut challenges = Vec::new();
-                if takes_tokens || self.token_fault.is_some() {
+                if takes_tokens || refused {
                     let error = if refused { Error::InvalidToken } else { Error::None };
                     challenges.push((CHALLENGE, self.bearer(&error)));
                 }
@@ -41,7 +42,14 @@ impl Decision<'_, '_> {
                 challenges
             }
             Public::InsufficientScope => {
-                let missing = missing.collect::<Vec<_>>().join(" ");
+                // Of several that would each do, one: a client asks for all that it is told.
+                let any = matches!(
+                    self.route.map(|route| &route.requirement),
+                    Some(Requirement::AnyOf(_))
+                );
+                let told = if any { 1 } else { self.missing.len() };
+                let told = self.missing.iter().copied().take(told);
+                let missing = self.policy.scopes.names_of(told).collect::<Vec<_>>().join(" ");
                 let kind = self.principal.as_ref().map(|principal| principal.kind());
                 let challenge = if kind == Some(CredentialKind::Jwt) {
                     self.bearer(&Error::InsufficientScope(&missing))

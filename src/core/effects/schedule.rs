@@ -5,10 +5,9 @@ use crate::policy::Schedule;
 
 impl Decision<'_, '_> {
     /// `Deprecation` (RFC 9745), `Sunset` (RFC 8594) and `Link` (RFC 8288), where the caller showed a
-    /// good key and its consumer or the route has a schedule.
+    /// good key, be it the credential that counts or not, and its consumer or the route has a schedule.
     pub(super) fn schedule_headers(&self) -> Vec<(&'static str, String)> {
-        let Some(principal) = self.principal.as_ref().filter(|principal| principal.key().is_some())
-        else {
+        let Some(principal) = self.proven().find(|principal| principal.key().is_some()) else {
             return Vec::new();
         };
         let of_consumer = principal.consumer.and_then(|consumer| consumer.schedule.as_deref());

@@ -26,6 +26,9 @@ pub(crate) struct Subject<'k> {
     pub(crate) credential: Option<&'k str>,
     pub(crate) address: Option<Address>,
     pub(crate) route: Option<&'k str>,
+    /// Whether consumer and credential are somebody of whom the policy says nothing: there may be any
+    /// number of them.
+    pub(crate) is_stranger: bool,
 }
 
 /// Names one bucket: gateway, limit, and the parts of the limit's key. Policy generations are not
@@ -46,6 +49,7 @@ impl<'k> BucketKey<'k> {
             credential: of.credential.filter(|_| parts.credential),
             address: of.address.filter(|_| parts.address).map(Address::subscriber),
             route: of.route.filter(|_| parts.route),
+            is_stranger: of.is_stranger && (parts.consumer || parts.credential),
         };
         Self { gateway, limit, subject }
     }
@@ -56,10 +60,11 @@ impl<'k> BucketKey<'k> {
         Self { subject: Subject::default(), ..*self }
     }
 
-    /// Whether the key holds an address: anybody on the network can make any number of those. Of all
-    /// others there are as many as the policy has consumers, keys and routes.
-    pub fn has_address(&self) -> bool {
-        self.subject.address.is_some()
+    /// Whether callers can make any number of such keys: anybody on the network of those with an
+    /// address, an issuer of those with a token that is no consumer's. Of all others there are as many
+    /// as the policy has consumers, keys and routes.
+    pub fn is_unbounded(&self) -> bool {
+        self.subject.address.is_some() || self.subject.is_stranger
     }
 
     /// The limit's name.

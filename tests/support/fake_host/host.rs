@@ -41,11 +41,46 @@ pub(super) struct Meddling {
     pub(super) meddle: Meddle,
 }
 
+/// A call to another server that the filter has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpCall {
+    /// The number that its answer will have.
+    pub token: u32,
+    /// The root context that the answer goes to.
+    pub root: u32,
+    /// The cluster that it went to.
+    pub cluster: String,
+    /// The request's header lines.
+    pub headers: Vec<Pair>,
+    /// How long Envoy waits for an answer, in milliseconds.
+    pub timeout: u32,
+}
+
+impl HttpCall {
+    /// The value of the request's line of that name, empty if there is none.
+    pub fn header(&self, name: &str) -> String {
+        let line = self.headers.iter().find(|(held, _)| held == name.as_bytes());
+        line.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+    }
+}
+
+/// Header lines and body of an answer to a call.
+pub(super) type CallResponse = (Vec<Pair>, Vec<u8>);
+
 /// What the filter asked of one stream.
 #[derive(Default)]
 pub(super) struct Stream {
-    /// The maps are only there while their callback runs, as in Envoy.
+    /// The root context that it belongs to.
+    pub(super) root: u32,
+    /// The maps are there while their callback runs, and the request's lines while it is stopped, as
+    /// in Envoy.
     pub(super) maps: [Option<Vec<Pair>>; 3],
+    /// Trailers that wait with the request.
+    pub(super) trailers: Option<Vec<Pair>>,
+    /// Set while the request is stopped by its header callback.
+    pub(super) is_stopped: bool,
+    /// How often the filter let it go on.
+    pub(super) continued: usize,
     pub(super) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) replies: Vec<Reply>,
@@ -62,6 +97,15 @@ pub(super) struct Host {
     /// Set while the module allocates: it may call nothing then.
     pub(super) allocating: bool,
     pub(super) current: u32,
+    /// The context that the module acts for, in place of the current one.
+    pub(super) effective: Option<u32>,
+    pub(super) roots: Vec<u32>,
+    pub(super) sent: Vec<HttpCall>,
+    pub(super) next_token: u32,
+    /// There while the callback of an answer runs.
+    pub(super) call_response: Option<CallResponse>,
+    /// Streams that were continued or answered outside of their own callbacks, in order.
+    pub(super) woken: Vec<u32>,
     pub(super) configuration: Option<Vec<u8>>,
     pub(super) streams: HashMap<u32, Stream>,
     pub(super) ticks: BTreeMap<u32, u32>,
@@ -85,6 +129,12 @@ impl Host {
             process,
             allocating: false,
             current: 0,
+            effective: None,
+            roots: Vec::new(),
+            sent: Vec::new(),
+            next_token: 1,
+            call_response: None,
+            woken: Vec::new(),
             configuration: None,
             streams: HashMap::new(),
             ticks: BTreeMap::new(),
@@ -119,12 +169,42 @@ impl Host {
         Ok(Call::GoOn)
     }
 
-    pub(super) fn stream(&mut self) -> Option<&mut Stream> {
-        self.streams.get_mut(&self.current)
+    /// The context that calls are about. One that is gone is none, as in Envoy.
+    pub(super) fn context(&self) -> u32 {
+        let effective = self.effective.filter(|context| self.is_context(*context));
+        effective.unwrap_or(self.current)
     }
 
-    /// The lines of a map, if its callback is running.
+    pub(super) fn is_context(&self, context: u32) -> bool {
+        self.roots.contains(&context) || self.streams.contains_key(&context)
+    }
+
+    /// The root context of the one that calls are about.
+    pub(super) fn root(&self) -> u32 {
+        let context = self.context();
+        self.streams.get(&context).map_or(context, |stream| stream.root)
+    }
+
+    pub(super) fn stream(&mut self) -> Option<&mut Stream> {
+        let context = self.context();
+        self.streams.get_mut(&context)
+    }
+
+    /// The stream, which the filter now answers or lets go on.
+    pub(super) fn wake(&mut self) -> Option<&mut Stream> {
+        let context = self.context();
+        if context != self.current && self.streams.contains_key(&context) {
+            self.woken.push(context);
+        }
+        self.stream()
+    }
+
+    /// The lines of a map, if it is there.
     pub(super) fn map(&mut self, map: u32) -> Option<&mut Vec<Pair>> {
+        const CALL_RESPONSE_HEADERS: u32 = 6;
+        if map == CALL_RESPONSE_HEADERS {
+            return self.call_response.as_mut().map(|(headers, _)| headers);
+        }
         let map = usize::try_from(map).ok()?;
         self.stream()?.maps.get_mut(map)?.as_mut()
     }

@@ -45,6 +45,11 @@ macro_rules! get {
 
 type Caller_<'c> = Caller<'c, Host>;
 
+// Behind the macros, which it uses.
+mod outside;
+
+use outside::{continue_stream, environ, environ_sizes, http_call, set_effective_context};
+
 /// Everything that the module may import.
 pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
     let mut linker = Linker::new(engine);
@@ -61,6 +66,9 @@ pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
     linker.func_wrap(env, "proxy_set_property", set_property)?;
     linker.func_wrap(env, "proxy_send_local_response", local_response)?;
     linker.func_wrap(env, "proxy_close_stream", close_stream)?;
+    linker.func_wrap(env, "proxy_continue_stream", continue_stream)?;
+    linker.func_wrap(env, "proxy_set_effective_context", set_effective_context)?;
+    linker.func_wrap(env, "proxy_http_call", http_call)?;
     linker.func_wrap(env, "proxy_get_shared_data", shared_data)?;
     linker.func_wrap(env, "proxy_set_shared_data", set_shared_data)?;
     linker.func_wrap(env, "proxy_define_metric", define_metric)?;
@@ -70,7 +78,7 @@ pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
     let wasi = "wasi_snapshot_preview1";
     linker.func_wrap(wasi, "random_get", random)?;
     linker.func_wrap(wasi, "fd_write", fd_write)?;
-    linker.func_wrap(wasi, "environ_get", |_: Caller_<'_>, _: u32, _: u32| OK)?;
+    linker.func_wrap(wasi, "environ_get", environ)?;
     linker.func_wrap(wasi, "environ_sizes_get", environ_sizes)?;
     linker.func_wrap(wasi, "proc_exit", |_: Caller_<'_>, code: u32| -> Result<(), Error> {
         Err(Error::new(format!("the module exited with {code}")))
@@ -90,7 +98,7 @@ fn log(caller: Caller_<'_>, level: u32, text: u32, size: u32) -> Status {
 fn set_tick_period(caller: Caller_<'_>, period: u32) -> Status {
     let mut guest = enter!(caller, "proxy_set_tick_period_milliseconds");
     let host = guest.host();
-    host.ticks.insert(host.current, period);
+    host.ticks.insert(host.root(), period);
     Ok(OK)
 }
 
@@ -108,15 +116,20 @@ fn buffer_bytes(
     to: u32,
     size_to: u32,
 ) -> Status {
+    const CALL_RESPONSE_BODY: u32 = 4;
     const PLUGIN_CONFIGURATION: u32 = 7;
     let mut guest = enter!(caller, "proxy_get_buffer_bytes", to, size_to);
-    if buffer != PLUGIN_CONFIGURATION {
-        return Ok(NOT_FOUND);
-    }
-    let bytes = get!(guest.host().configuration.clone(), NOT_FOUND);
-    let start = (start as usize).min(bytes.len());
-    let end = start.saturating_add(size as usize).min(bytes.len());
-    guest.hand_over(&bytes[start..end], to, size_to)
+    let host = guest.host();
+    let bytes = match buffer {
+        CALL_RESPONSE_BODY => host.call_response.as_ref().map(|(_, body)| body.clone()),
+        PLUGIN_CONFIGURATION => host.configuration.clone(),
+        _ => None,
+    };
+    let bytes = get!(bytes, NOT_FOUND);
+    let range = start as usize..(start as usize).saturating_add(size as usize);
+    let bytes = get!(bytes.get(range), BAD_ARGUMENT).to_vec();
+    // Envoy writes nothing at all where it is asked for nothing.
+    if bytes.is_empty() { Ok(OK) } else { guest.hand_over(&bytes, to, size_to) }
 }
 
 fn header_map_pairs(caller: Caller_<'_>, map: u32, to: u32, size_to: u32) -> Status {
@@ -164,6 +177,10 @@ fn remove_header(caller: Caller_<'_>, map: u32, n: u32, n_size: u32) -> Status {
 fn property(caller: Caller_<'_>, path: u32, size: u32, to: u32, size_to: u32) -> Status {
     let mut guest = enter!(caller, "proxy_get_property", to, size_to);
     let path = get!(guest.read(path, size), INVALID_MEMORY_ACCESS);
+    if path == b"plugin_vm_id" {
+        let id = guest.host().process.vm_id();
+        return guest.hand_over(id.as_bytes(), to, size_to);
+    }
     let stream = get!(guest.host().stream(), NOT_FOUND);
     let value = get!(stream.properties.get(&path).cloned(), NOT_FOUND);
     guest.hand_over(&value, to, size_to)
@@ -195,7 +212,7 @@ fn local_response(
     let headers = get!(guest.read(headers, headers_size), INVALID_MEMORY_ACCESS);
     let headers = deserialize(&headers)?;
     let reply = Reply { status, headers, body, grpc_status, details };
-    if let Some(stream) = guest.host().stream() {
+    if let Some(stream) = guest.host().wake() {
         stream.replies.push(reply);
     }
     Ok(OK)
@@ -206,7 +223,7 @@ fn close_stream(caller: Caller_<'_>, stream: u32) -> Status {
     if stream > 3 {
         return Ok(BAD_ARGUMENT);
     }
-    if let Some(stream) = guest.host().stream() {
+    if let Some(stream) = guest.host().wake() {
         stream.reset = true;
     }
     Ok(OK)
@@ -322,10 +339,4 @@ fn fd_write(caller: Caller_<'_>, fd: u32, vectors: u32, count: u32, written_to: 
     let written = u32::try_from(text.len()).map_err(|_| Error::new("a log line over 4 GiB"))?;
     guest.host().log.push(format!("fd {fd}: {}", text.trim_end_matches('\n')));
     Ok(if guest.write(written_to, &written.to_le_bytes()) { OK } else { FAULT })
-}
-
-fn environ_sizes(caller: Caller_<'_>, count_to: u32, size_to: u32) -> Status {
-    let mut guest = Guest::new(caller)?;
-    let written = guest.write(count_to, &[0; 4]) && guest.write(size_to, &[0; 4]);
-    Ok(if written { OK } else { 21 })
 }

@@ -1,6 +1,6 @@
 //! What all VMs of one Envoy process share: shared data, metrics, the clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One Envoy process, with one `vm_id`. Clones are the same process.
@@ -9,11 +9,16 @@ pub struct Process(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    /// `None`: `portcullis`.
+    vm_id: Option<String>,
+    /// Clusters that Envoy does not have.
+    missing: HashSet<String>,
     data: HashMap<Vec<u8>, (Vec<u8>, u32)>,
     version: u32,
     metrics: BTreeMap<String, u64>,
     now: u64,
     random: u64,
+    environment: Vec<(String, String)>,
 }
 
 impl Process {
@@ -33,14 +38,51 @@ impl Process {
         self.state().now = now;
     }
 
+    /// Sets the environment that VMs start with from now on: what `host_env_keys` lets through.
+    pub fn set_environment<N: Into<String>>(&self, variables: Vec<(N, String)>) {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value));
+        self.state().environment = variables.collect();
+    }
+
+    /// Every variable as `NAME=value` with a zero byte behind it, as WASI has them.
+    pub(super) fn environment(&self) -> Vec<Vec<u8>> {
+        let state = self.state();
+        let variables = state.environment.iter();
+        variables.map(|(name, value)| format!("{name}={value}\0").into_bytes()).collect()
+    }
+
     /// Moves the clock on.
     pub fn advance(&self, nanos: u64) {
         let mut state = self.state();
         state.now = state.now.saturating_add(nanos);
     }
 
-    pub(super) fn now(&self) -> u64 {
+    /// The clock, in unix nanoseconds.
+    pub fn now(&self) -> u64 {
         self.state().now
+    }
+
+    /// Gives the process another `vm_id`, `portcullis` being the one it starts with.
+    pub fn set_vm_id(&self, id: &str) {
+        self.state().vm_id = Some(id.to_owned());
+    }
+
+    pub(super) fn vm_id(&self) -> String {
+        self.state().vm_id.clone().unwrap_or_else(|| "portcullis".to_owned())
+    }
+
+    /// Takes a cluster away from Envoy. It has all others.
+    pub fn lose_cluster(&self, name: &str) {
+        self.state().missing.insert(name.to_owned());
+    }
+
+    /// Gives Envoy a cluster back.
+    pub fn regain_cluster(&self, name: &str) {
+        self.state().missing.remove(name);
+    }
+
+    pub(super) fn has_cluster(&self, name: &str) -> bool {
+        !self.state().missing.contains(name)
     }
 
     /// Bytes that differ from call to call and are the same in every run.

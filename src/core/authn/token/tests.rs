@@ -6,6 +6,7 @@ use p256::ecdsa::SigningKey;
 use super::*;
 use crate::authn::algorithm::Algorithm;
 use crate::authn::base64url::encode;
+use crate::authn::claim_value::Scalar;
 use crate::authn::issuer::{Cutoff, KeyOrigin, Revoked, RoleClaim};
 use crate::authn::jwks::KeySet;
 use crate::authn::signature::PureVerifier;
@@ -134,7 +135,9 @@ fn judge_at(
 fn verdict(rules: &TokenRules, token: &str) -> Result<Token, Denial> {
     match judge(rules, token) {
         Verdict::Verified(token) => Ok(token),
-        Verdict::NeedsKeys(.., fault) | Verdict::Refused(_, fault) => Err(fault.denial),
+        Verdict::NeedsKeys(.., fault) | Verdict::Barred(_, fault) | Verdict::Refused(_, fault) => {
+            Err(fault.denial)
+        }
     }
 }
 
@@ -169,7 +172,8 @@ fn a_good_token_is_a_caller() {
     assert_eq!(token.end.unix_nanos(), 1_900_000_030_000_000_000);
     assert_eq!(token.scopes.text(), "orders:read other");
     assert!(token.scopes.contains(ScopeId(0)) && !token.scopes.contains(ScopeId(1)));
-    let kept = [Some(ClaimValue::Text("gold".into())), Some(ClaimValue::Number(7.0))];
+    let kept =
+        [Scalar::Text("gold".into()), Scalar::Number(7.0)].map(|one| Some(ClaimValue::One(one)));
     assert_eq!(*token.claims, kept);
     let signed = format!(
         "{}.{}",

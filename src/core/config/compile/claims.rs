@@ -7,11 +7,14 @@ use crate::authn::claim_value::{ClaimPath, Condition, Scalar};
 use crate::authn::token::ClaimId;
 use crate::node::Node;
 use crate::route::{ClaimRule, Must, PathPattern};
+use crate::sorted::sort_by;
 
 /// Most conditions of a route, and most claims that all of them are about: every token is searched for
 /// each of these.
 const MAX_CONDITIONS: usize = 16;
 const MAX_CLAIMS: usize = 256;
+/// Most paths of a route with a condition on a parameter: each request may be held against all of them.
+const MAX_PATHS: usize = 64;
 
 /// The claims that the routes of a policy ask for.
 #[derive(Default)]
@@ -75,10 +78,16 @@ fn must(
         return Some(Must::Hold(Condition::OneOf(scalars)));
     }
     let parameter = read::text(node, "path_parameter")?;
-    let places: Vec<_> = paths
+    let mut places: Vec<_> = paths
         .iter()
         .filter_map(|(_, pattern)| Some((pattern.clone(), pattern.position(parameter)?)))
         .collect();
+    // The first that matches is then the one that owns the request.
+    sort_by(&mut places, |(one, _), (other, _)| one.specificity().cmp(other.specificity()));
+    if places.len() > MAX_PATHS {
+        let message = format!("the route has more than {MAX_PATHS} paths to look for it in");
+        report.error(code::OUT_OF_BOUNDS, &place.field("path_parameter"), message, "");
+    }
     if places.is_empty() || places.len() < paths.len() {
         let message =
             format!("not all of the route's paths have the parameter {}", Shown(parameter));

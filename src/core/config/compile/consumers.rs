@@ -83,6 +83,7 @@ pub(super) fn compile(
         }
     }
     gathered.report_duplicates(&section, report);
+    gathered.report_issuers(issuers, &section, report);
     Callers { consumers, keys: KeyTable::new(gathered.keys, gathered.accepts_opaque) }
 }
 
@@ -125,6 +126,18 @@ impl<'n> Gathered<'n> {
             not_before,
             expires,
         });
+    }
+
+    /// An upstream is told the id of a key, or the name of a token's issuer: they must not be alike.
+    fn report_issuers(&self, issuers: &Issuers, section: &Place<'_>, report: &mut Report) {
+        for (id, (consumer, key)) in &self.ids {
+            if let Some(issuer) = issuers.all.iter().find(|issuer| *issuer.name == **id) {
+                let message = format!("{} is the name of an issuer too", Shown(&issuer.name));
+                let (consumer, list) = (section.item(*consumer), "api_keys");
+                let place = consumer.field(list);
+                report.error(code::DUPLICATE_NAME, &place.item(*key).field("id"), message, "");
+            }
+        }
     }
 
     fn report_duplicates(&mut self, section: &Place<'_>, report: &mut Report) {

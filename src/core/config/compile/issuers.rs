@@ -40,21 +40,14 @@ pub(super) fn compile(document: &Node<'_>, scopes: &Scopes<'_>, report: &mut Rep
     for ((id, node), index) in (0..).map(IssuerId).zip(nodes).zip(0..) {
         let place = section.item(index);
         let issuer = issuer(id, node, scopes, &place, report);
-        for (field, what, text, of) in [
-            (
-                "name",
-                "name",
-                &issuer.name,
-                (|other: &Issuer| &other.name) as fn(&Issuer) -> &Box<str>,
-            ),
-            ("issuer", "identifier", &issuer.url, |other| &other.url),
-        ] {
-            let same = all.iter().position(|other| of(other) == text).filter(|_| !text.is_empty());
-            if let Some(first) = same {
+        let mut same = |field: &str, what: &str, text: &str, first: Option<usize>| {
+            if let Some(first) = first.filter(|_| !text.is_empty()) {
                 let message = format!("{} is the {what} of issuer {first} too", Shown(text));
                 report.error(code::DUPLICATE_NAME, &place.field(field), message, "");
             }
-        }
+        };
+        same("name", "name", &issuer.name, all.iter().position(|one| one.name == issuer.name));
+        same("issuer", "identifier", &issuer.url, all.iter().position(|one| one.url == issuer.url));
         all.push(issuer);
     }
     Issuers { used: vec![false; all.len()], all }
@@ -76,9 +69,15 @@ fn issuer(
         let help = "clocks that differ by more should be set";
         report.error(code::OUT_OF_BOUNDS, &place.field("leeway"), message, help);
     }
+    let max_lifetime = seconds("max_lifetime");
+    if max_lifetime == Some(0) {
+        let message = "no token lives for no time";
+        report.error(code::OUT_OF_BOUNDS, &place.field("max_lifetime"), message, "");
+    }
     let claims = node.member("claims").unwrap_or(&Node::Null);
     let claim = |field| read::text(claims, field).and_then(ClaimPath::dotted);
     let named = |name: &str| ClaimPath([Box::from(name)].into());
+    let subject = claim("consumer").unwrap_or_else(|| named("sub"));
     let url = read::text(node, "issuer").unwrap_or_default();
     Issuer {
         id,
@@ -89,12 +88,12 @@ fn issuer(
         algorithms: algorithms.into(),
         types: texts("types"),
         leeway,
-        max_lifetime: seconds("max_lifetime"),
-        subject: claim("consumer").unwrap_or_else(|| named("sub")),
+        max_lifetime,
         scopes: claim("scopes").unwrap_or_else(|| named("scope")),
         roles: roles(node, claim("roles"), scopes, place, report),
         owners: Vec::new(),
-        revoked: revoked(node, place, report),
+        revoked: revoked(node, &subject, place, report),
+        subject,
     }
 }
 
@@ -208,50 +207,48 @@ fn roles(
     Some(RoleClaim { path, scopes: known.collect() })
 }
 
-fn revoked(node: &Node<'_>, place: &Place<'_>, report: &mut Report) -> Revoked {
+fn revoked(
+    node: &Node<'_>,
+    subject: &ClaimPath,
+    place: &Place<'_>,
+    report: &mut Report,
+) -> Revoked {
     let list = place.field("revoked");
     let mut revoked = Revoked::default();
-    let mut by_claim: [(&str, HashMap<Box<str>, Cutoff>); 3] =
-        ["sub", "azp", "client_id"].map(|claim| (claim, HashMap::new()));
+    let named = |name: &str| ClaimPath([Box::from(name)].into());
+    let signs_with_secret =
+        node.member("keys").is_some_and(|keys| keys.member("secrets").is_some());
     for (index, entry) in read::items(node, "revoked").iter().enumerate() {
         let place = list.item(index);
-        let date = read::text(entry, "issued_before").and_then(Timestamp::parse_rfc3339);
+        let text = |field| read::text(entry, field);
+        let date = text("issued_before").and_then(Timestamp::parse_rfc3339);
         let cutoff =
             date.map_or(Cutoff::Always, |date| Cutoff::IssuedBefore(date.unix_seconds_up()));
-        let text = |field| read::text(entry, field);
-        if date.is_some() && (text("token").is_some() || text("key").is_some()) {
-            let message = "goes with `subject`, `client` and `all`";
-            let place = place.field("issued_before");
-            report.error(code::FIELD_WITHOUT_EFFECT, &place, message, "leave it out");
-        }
-        let mut cut = |claim: &str, value: &str| {
-            for (_, values) in by_claim.iter_mut().filter(|(name, _)| *name == claim) {
-                let held = values.entry(value.into()).or_insert(cutoff);
-                *held = cutoff.max(*held);
-            }
+        let mut useless = |field: &str, message: &str| {
+            let help = "leave it out";
+            report.error(code::FIELD_WITHOUT_EFFECT, &place.field(field), message, help);
         };
-        if let Some(subject) = text("subject") {
-            cut("sub", subject);
+        if date.is_some() && (text("token").is_some() || text("key").is_some()) {
+            useless("issued_before", "goes with `subject`, `client` and `all`");
         }
-        if let Some(client) = text("client") {
-            cut("azp", client);
-            cut("client_id", client);
+        if text("key").is_some() && signs_with_secret {
+            useless("key", "secrets have no `kid`: take the variable out of the environment");
+        }
+        // The claim that names the callers may be the one that is meant, whatever it is called.
+        if let Some(value) = text("subject") {
+            revoked.cut([named("sub"), subject.clone()], value, cutoff);
+        }
+        if let Some(value) = text("client") {
+            revoked.cut([named("azp"), named("client_id"), subject.clone()], value, cutoff);
         }
         revoked.token_ids.extend(text("token").map(Box::from));
         revoked.key_ids.extend(text("key").map(Box::from));
         match entry.member("all") {
             Some(Node::Bool(true)) => revoked.all = revoked.all.max(Some(cutoff)),
-            Some(Node::Bool(false)) => {
-                let message = "`false` revokes nothing";
-                let place = place.field("all");
-                report.error(code::FIELD_WITHOUT_EFFECT, &place, message, "leave the entry out");
-            }
+            Some(Node::Bool(false)) => useless("all", "`false` revokes nothing"),
             _ => {}
         }
     }
-    let paths = by_claim.into_iter().filter(|(_, values)| !values.is_empty());
-    revoked.by_claim =
-        paths.map(|(claim, values)| (ClaimPath([claim.into()].into()), values)).collect();
     revoked
 }
 

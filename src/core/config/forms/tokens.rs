@@ -113,6 +113,11 @@ fn media_type(text: &str, out: &mut Vec<u8>) -> Checked {
 
 fn claim(text: &str, out: &mut Vec<u8>) -> Checked {
     let good = text.len() <= 256 && !text.chars().any(char::is_control);
+    let url = text.split_once("://").filter(|(_, rest)| rest.replace(r"\.", "").contains('.'));
+    if url.is_some() {
+        let why = "it is a URL, and each of its dots would begin another name";
+        return fault(why, r"write its dots as `\.`");
+    }
     let good = good && ClaimPath::dotted(text).is_some();
     exactly(good, text, r"names with single dots between them; `\.` is a dot in a name", out)
 }

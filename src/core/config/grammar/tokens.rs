@@ -217,8 +217,18 @@ static REVOCATION: Shape = shape(
     "a revocation",
     &[
         field("token", Optional, Text(&forms::TEXT), "The token of this `jti`."),
-        field("subject", Optional, Text(&forms::TEXT), "Tokens of this `sub`."),
-        field("client", Optional, Text(&forms::TEXT), "Tokens of this `azp` or `client_id`."),
+        field(
+            "subject",
+            Optional,
+            Text(&forms::TEXT),
+            "Tokens of this `sub`, or whose caller has this name.",
+        ),
+        field(
+            "client",
+            Optional,
+            Text(&forms::TEXT),
+            "Tokens of this `azp` or `client_id`, or whose caller has this name.",
+        ),
         field("key", Optional, Text(&forms::TEXT), "Tokens signed by the key of this `kid`."),
         field("all", Optional, Bool, "`true`: all of the issuer's tokens."),
         field(
