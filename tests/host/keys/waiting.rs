@@ -191,6 +191,29 @@ fn a_request_that_waits_keeps_its_policy() {
 }
 
 #[test]
+fn keys_are_fetched_for_a_policy_that_only_waiting_requests_have() {
+    let mut world = World::new(1, &policy(&remote()), |_| Served::Broken);
+    world.run(SECOND);
+    let (stream, _) = world.open(0, &with_token("k1"));
+    world.serve(|_| Served::json(set(&["k1"])));
+    let new = json!({
+        "version": 1,
+        "gateway": "tokens",
+        "routes": [{"name": "x", "paths": ["/x"], "methods": ["GET"], "access": "public"}],
+    });
+    let worker = &mut world.workers[0];
+    assert!(worker.vm.reconfigure(worker.root, new.to_string()).accepted);
+    world.run(6 * SECOND);
+    let ended = std::mem::take(&mut world.workers[0].ended);
+    let ended: Vec<_> = ended.iter().map(|(stream, outcome)| (*stream, verdict(outcome))).collect();
+    assert_eq!(ended, [(stream, GOOD)]);
+    // Nobody needs them any more.
+    let calls = world.calls.len();
+    world.run(120 * SECOND);
+    assert_eq!(world.calls.len(), calls);
+}
+
+#[test]
 fn an_address_pays_once() {
     let mut strict = policy(&remote());
     strict["limits"]["per-address"] = json!({"key": ["address"], "rate": "1/h", "burst": 2});
@@ -283,7 +306,7 @@ fn secrets_come_from_the_environment_or_the_policy_is_refused() {
     let mut vm = portcullis_tests::fake_host::Vm::new(&process);
     let refused = vm.configure(secret.to_string());
     assert!(!refused.accepted);
-    let told = refused.log.iter().any(|line| line.contains("`ORDERS_NEW` or `ORDERS_OLD`"));
+    let told = refused.log.iter().any(|line| line.contains("/issuers/0/keys/secrets"));
     assert!(told, "{refused:?}");
 
     let text = portcullis_mint::encode(&[7; 32]);
