@@ -13,7 +13,7 @@ impl Decision<'_, '_> {
         let policy = self.policy;
         let mut record = Object::open(out);
         record
-            .text("time", Some(self.now.to_string().as_bytes()))
+            .text("time", Some(&self.now.rfc3339()))
             .callers("request_id", self.headers.request_id.one())
             .text("gateway", Some(policy.gateway.as_bytes()))
             .text("policy", Some(policy.revision.as_bytes()))

@@ -9,7 +9,7 @@ use crate::authn::SourceStrip;
 use crate::authn::bearer::{Bearer, bearer};
 use crate::authn::extract::Source;
 use crate::decision::{Decision, Outcome};
-use crate::json::Object;
+use crate::json::{Object, push_number};
 use crate::limit::{LimitReport, State};
 use crate::reason::{Denial, Public};
 use crate::request::Field;
@@ -211,24 +211,35 @@ fn retry_after(limits: &[LimitReport<'_>]) -> u64 {
 /// applied, `q` tokens that refill in `w` seconds, `r` left, all back in `t` seconds. A limit that
 /// refuses has none left and one again in `t`.
 fn rate_limit_headers<'d>(limits: &[LimitReport<'_>]) -> Vec<(&'d str, String)> {
-    use std::fmt::Write as _;
     if limits.is_empty() {
         return Vec::new();
     }
-    let (mut policy, mut state) = (String::new(), String::new());
+    let (mut policy, mut state) = (Vec::with_capacity(64), Vec::with_capacity(64));
     for report in limits {
         let (remaining, wait) = match report.state {
             State::Open { remaining, full_in, .. } => (remaining, full_in),
             State::Empty { retry_in, .. } => (0, retry_in),
         };
         let (name, quota) = (report.limit.name(), report.limit.quota);
-        let separator = if policy.is_empty() { "" } else { ", " };
-        // Writing to a String cannot fail.
-        let _ =
-            write!(policy, "{separator}\"{name}\";q={};w={}", quota.burst(), seconds(quota.fill()));
-        let _ = write!(state, "{separator}\"{name}\";r={remaining};t={}", seconds(wait));
+        item(&mut policy, name, [(";q=", quota.burst()), (";w=", seconds(quota.fill()))]);
+        item(&mut state, name, [(";r=", remaining), (";t=", seconds(wait))]);
     }
-    vec![("ratelimit-policy", policy), ("ratelimit", state)]
+    let text = |line| String::from_utf8(line).unwrap_or_default();
+    vec![("ratelimit-policy", text(policy)), ("ratelimit", text(state))]
+}
+
+/// One member of a list (RFC 9651 section 3.1): a name that needs no escapes, and numbers.
+fn item(line: &mut Vec<u8>, name: &str, parameters: [(&str, u64); 2]) {
+    if !line.is_empty() {
+        line.extend_from_slice(b", ");
+    }
+    line.push(b'"');
+    line.extend_from_slice(name.as_bytes());
+    line.push(b'"');
+    for (parameter, value) in parameters {
+        line.extend_from_slice(parameter.as_bytes());
+        push_number(line, value);
+    }
 }
 
 const fn seconds(nanos: u64) -> u64 {

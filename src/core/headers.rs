@@ -38,31 +38,36 @@ const WELL_KNOWN: [(&str, Role); 7] = [
     ("x-forwarded-for", Role::ForwardedFor),
 ];
 
+/// A name and what is done with it.
+type Known = (Box<str>, Role);
+
 /// Which names matter to a policy, found under every spelling that a server could fold together:
 /// case, and `_` for `-`.
 #[derive(Clone, Debug)]
 pub(crate) struct NameTable {
-    /// Bit N is set when some name is N bytes long: most lines end their lookup here.
-    lengths: u64,
-    names: Box<[(Box<str>, Role)]>,
+    /// The names of N bytes are at N: most lines end their lookup at none.
+    by_length: Box<[Vec<Known>]>,
 }
 
 impl NameTable {
     /// The well-known names and those of a policy, in lower case; names are at most 63 bytes.
-    pub(crate) fn new(names: impl IntoIterator<Item = (Box<str>, Role)>) -> Self {
+    pub(crate) fn new(names: impl IntoIterator<Item = Known>) -> Self {
         let well_known = WELL_KNOWN.iter().map(|(name, role)| (Box::from(*name), *role));
-        let names: Box<[_]> = well_known.chain(names).collect();
-        let lengths = names.iter().fold(0, |bits, (name, _)| bits | bit(name.len()));
-        Self { lengths, names }
+        let names: Vec<_> = well_known.chain(names).collect();
+        let longest = names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let mut by_length = vec![Vec::new(); longest.saturating_add(1)];
+        for (name, role) in names {
+            if let Some(place) = by_length.get_mut(name.len()) {
+                place.push((name, role));
+            }
+        }
+        Self { by_length: by_length.into() }
     }
 
     /// The role of a name and whether it is spelled exactly as configured.
     fn find(&self, name: &[u8]) -> Option<(Role, bool)> {
-        if self.lengths & bit(name.len()) == 0 {
-            return None;
-        }
-        let (known, role) =
-            self.names.iter().find(|(known, _)| folds_to(name, known.as_bytes()))?;
+        let mut names = self.by_length.get(name.len())?.iter();
+        let (known, role) = names.find(|(known, _)| folds_to(name, known.as_bytes()))?;
         Some((*role, name == known.as_bytes()))
     }
 
@@ -94,10 +99,6 @@ impl NameTable {
             _ => false,
         }
     }
-}
-
-const fn bit(length: usize) -> u64 {
-    if length < 64 { 1 << length } else { 0 }
 }
 
 fn folds_to(name: &[u8], known: &[u8]) -> bool {

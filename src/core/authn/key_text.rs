@@ -54,6 +54,10 @@ pub fn write(random: &[u8; 32]) -> String {
 /// The text with a mark in place of what follows each key prefix: keys do get sent in places where
 /// they do not belong, and must not be found in a log.
 pub(crate) fn without_keys(text: &[u8]) -> Cow<'_, [u8]> {
+    // Looked for first because it is rare, and found faster than four bytes.
+    if !text.contains(&b'_') {
+        return Cow::Borrowed(text);
+    }
     let mut shown = Vec::new();
     let mut rest = text;
     while let Some(found) = rest.windows(PREFIX.len()).position(|part| part == PREFIX.as_bytes()) {
