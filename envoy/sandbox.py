@@ -27,6 +27,8 @@ UPSTREAMS = {
     "partner": ("partner", "v1", "a"),
     "internal-only": ("internal-only", "v1", "a"),
 }
+# All that stands behind Envoy. The issuer of tokens listens on the port after the endpoints'.
+SERVICES = [*UPSTREAMS, "issuer"]
 
 
 class Trouble(Exception):
@@ -91,16 +93,18 @@ def reap(pid):
 
 
 def stop_all():
-    """Ends Envoy first, then the upstreams at once: nobody is left to drain for. Returns what ran."""
+    """Ends Envoy first, then the services at once: nobody is left to drain for. Returns what ran."""
     ended = [name for name in ["envoy"] if stop(name)]
-    return ended + [name for name in UPSTREAMS if stop(name, signal.SIGINT)]
+    return ended + [name for name in SERVICES if stop(name, signal.SIGINT)]
 
 
-def start_upstream(name, port):
-    service, version, endpoint = UPSTREAMS[name]
-    program = [sys.executable, "-u", ROOT / "envoy/upstream.py"]
-    options = ["--service", service, "--version", version, "--endpoint", endpoint]
-    return start(name, [*program, "--port", port, *options], subprocess.DEVNULL)
+def start_service(name, port):
+    program = ["issuer.py"]
+    if name in UPSTREAMS:
+        service, version, endpoint = UPSTREAMS[name]
+        program = ["upstream.py", "--service", service, "--version", version, "--endpoint", endpoint]
+    command = [sys.executable, "-u", ROOT / "envoy" / program[0], *program[1:], "--port", port]
+    return start(name, command, subprocess.DEVNULL)
 
 
 def demand_free(address, port, option):

@@ -5,21 +5,27 @@ The sandbox is brought up by scripts/up on free ports and taken down at the end.
 README's blocks is in a comment there. The last line is in the form that `cargo test` prints.
 """
 
+import base64
 import json
 import os
+import random
 import re
 import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Also one that is indented as a part of a list.
+BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 COMPANION = ["cargo", "run", "--quiet", "--locked", "--package", "portcullis-cli", "--"]
 # Fenced commands that are not run here, and why.
 EXEMPT = {
@@ -37,7 +43,7 @@ class Ports:
 
     def __init__(self):
         self.external, self.internal, self.admin = free(), free(), free()
-        self.upstream = free(six=True)
+        self.upstream = free(7)
         self.environment = {
             **os.environ,
             "PORTCULLIS_EXTERNAL_PORT": str(self.external),
@@ -47,23 +53,19 @@ class Ports:
         }
 
     def moved(self, command):
-        for old, new in [(10000, self.external), (10001, self.internal), (9901, self.admin)]:
+        for old, new in [(10000, self.external), (10001, self.internal), (9901, self.admin), (10017, self.upstream + 6)]:
             command = re.sub(rf"127\.0\.0\.1:{old}\b", f"127.0.0.1:{new}", command)
         return command
 
 
-def free(six=False):
-    """A free port; or the first of six in a row."""
+def free(count=1):
+    """A free port; or the first of so many in a row. None that the kernel gives to outgoing connections."""
     while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-        if port > 65000:
-            continue
+        port = random.randrange(15000, 30000)
         try:
-            for more in range(1, 6 if six else 1):
-                with socket.socket() as other:
-                    other.bind(("127.0.0.1", port + more))
+            for number in range(port, port + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", number))
             return port
         except OSError:
             continue
@@ -77,42 +79,42 @@ def run(command, ports, seconds=600):
 
 
 def commands(kind):
-    """Each command of the README's blocks of that kind, with the lines that follow it."""
-    for name, text in BLOCK.findall(README):
+    """Each command of the README's blocks of that kind, with the lines that follow it and its block's number."""
+    for number, (name, text) in enumerate(BLOCK.findall(README)):
         if name != kind:
             continue
         command, lines = None, []
-        for line in text.splitlines():
+        for line in textwrap.dedent(text).splitlines():
             if kind == "sh":
-                yield line.split(" #")[0].strip(), []
+                yield line.split(" #")[0].strip(), [], number
             elif line.startswith("$ "):
                 if command:
-                    yield command, lines
+                    yield command, lines, number
                 command, lines = line[2:], []
             else:
                 lines.append(line)
         if command:
-            yield command, lines
+            yield command, lines, number
 
 
-def console(command, lines, ports):
-    """Gives a command to bash and holds its output against the README.
+def console(command, lines, ports, kept=()):
+    """Gives a command to bash, behind what is kept of its block, and holds its output against the README.
 
     One that reads something only, such as metrics that come with the next tick, has a few seconds.
     """
     end = time.monotonic() + (0 if " # " in command else 5)
     while True:
         try:
-            return once(command, lines, ports)
+            return once(command, lines, ports, kept)
         except Failed:
             if time.monotonic() > end:
                 raise
             time.sleep(0.5)
 
 
-def once(command, lines, ports):
+def once(command, lines, ports, kept):
     status = re.search(r"\s+#\s+(\d{3})\b.*$", command)
-    result = run(ports.moved(command), ports)
+    result = run("\n".join([*kept, ports.moved(command)]), ports)
     said = result.stdout + result.stderr
     if status:
         seen = re.findall(r"^HTTP/\S+ (\d{3})", result.stdout, re.MULTILINE)
@@ -123,6 +125,15 @@ def once(command, lines, ports):
     for line in lines:
         if line.strip() and line not in said:
             raise Failed(f"`{line}` is not in:\n{said}")
+
+
+def variable(command, ports, kept):
+    """A line that sets a variable: the value is kept for the lines of its block that follow."""
+    name = command.partition("=")[0]
+    result = run("\n".join([*kept, f"{ports.moved(command)}\n[ -n \"${name}\" ] && declare -p {name}"]), ports)
+    if result.returncode:
+        raise Failed(f"{name} is empty: {result.stderr}")
+    kept.append(result.stdout)
 
 
 def policies():
@@ -190,6 +201,71 @@ def endpoint_stops(ports):
         raise Failed(f"{len(statuses)} requests: {set(statuses)}")
 
 
+def token_endpoint(ports):
+    """Errors of section 5.2, and answers that nobody may keep."""
+    good = {"grant_type": "client_credentials"}
+    basic = {"authorization": "Basic " + base64.b64encode(b"auditor:sandbox-auditor").decode()}
+    wrong = {"authorization": "Basic " + base64.b64encode(b"auditor:guess").decode()}
+    in_form = {"client_id": "auditor", "client_secret": "sandbox-auditor"}
+    for form, headers, status, error in [
+        (good, basic, 200, None),
+        ({**good, **in_form}, {}, 200, None),
+        ({**good, "scope": "orders:read"}, basic, 200, None),
+        (good, {}, 401, "invalid_client"),
+        (good, wrong, 401, "invalid_client"),
+        ({**good, "client_id": "nobody", "client_secret": ""}, {}, 401, "invalid_client"),
+        ({**good, **in_form}, basic, 400, "invalid_request"),
+        ({}, basic, 400, "invalid_request"),
+        ({"grant_type": "password"}, basic, 400, "unsupported_grant_type"),
+        ({**good, "scope": "orders:write"}, basic, 400, "invalid_scope"),
+        ({**good, "scope": ""}, basic, 400, "invalid_scope"),
+        ([*good.items(), *good.items()], basic, 400, "invalid_request"),
+    ]:
+        answer = post(f"http://127.0.0.1:{ports.upstream + 6}/token", form, headers)
+        said = json.load(answer)
+        if answer.status != status or said.get("error") != error or answer.headers["cache-control"] != "no-store":
+            raise Failed(f"{form}: {answer.status} {said}")
+        if (status == 401) != ("www-authenticate" in answer.headers):
+            raise Failed(f"{form}: the challenge of {status}")
+
+
+def post(url, form, headers):
+    request = urllib.request.Request(url, urllib.parse.urlencode(form).encode(), headers)
+    try:
+        return urllib.request.urlopen(request, timeout=5)
+    except urllib.error.HTTPError as error:
+        return error
+
+
+def issuer_stops(ports):
+    """While the issuer is away its tokens work; what it signs after its return works as well."""
+    def call(token):
+        request = urllib.request.Request(f"http://127.0.0.1:{ports.external}/v1/orders", headers={"authorization": f"Bearer {token}"})
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def token():
+        form = {"grant_type": "client_credentials", "client_id": "auditor", "client_secret": "sandbox-auditor"}
+        return json.load(post(f"http://127.0.0.1:{ports.upstream + 6}/token", form, {}))["access_token"]
+
+    held = token()
+    call(held)
+    for command, count in [("scripts/down issuer", 20), ("scripts/up --detach", 1)]:
+        result = run(command, ports)
+        if result.returncode:
+            raise Failed(result.stderr)
+        for _ in range(count):
+            call(held)
+    # Its keys are new, and within the cool-down of the last fetch nobody asks for them.
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return call(token())
+        except urllib.error.HTTPError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+
+
 def audit_lines(ports):
     """Every line of the access log is JSON, also for hostile requests, and holds no key."""
     with socket.create_connection(("127.0.0.1", ports.external), timeout=5) as caller:
@@ -205,8 +281,8 @@ def audit_lines(ports):
             json.loads(line)
         except ValueError as error:
             raise Failed(f"{error}: {line}") from None
-        if "pcl_" in line:
-            raise Failed(f"a key in {line}")
+        if "pcl_" in line or "eyJ" in line:
+            raise Failed(f"a credential in {line}")
 
 
 def hardened():
@@ -252,13 +328,21 @@ def main():
         print(f"{started.stdout}{started.stderr}\ntest result: FAILED. 0 passed; 1 failed")
         sys.exit(1)
     try:
-        for command, lines in commands("console"):
-            test(f"README: {command[:100]}", console, command, lines, ports)
-        for command, _ in commands("sh"):
+        kept, block = [], None
+        for command, lines, number in commands("console"):
+            if number != block:
+                kept, block = [], number
+            if re.match(r"[A-Z_]+=", command):
+                test(f"README: {command[:100]}", variable, command, ports, kept)
+            else:
+                test(f"README: {command[:100]}", console, command, lines, ports, kept)
+        for command, _, _ in commands("sh"):
             if command and command not in EXEMPT:
                 test(f"README: {command}", console, command, [], ports)
         test("a second start is quick", second_start, ports)
         test("an endpoint stops and no request is lost", endpoint_stops, ports)
+        test("the issuer's token endpoint answers as RFC 6749 has it", token_endpoint, ports)
+        test("the issuer stops and its tokens go on", issuer_stops, ports)
         test("every line of the access log is JSON", audit_lines, ports)
     finally:
         test("scripts/down ends everything", down, ports)

@@ -57,6 +57,28 @@ def node():
     return binaries[0] if binaries else None
 
 
+def oidc_provider():
+    """The OpenID provider of tests/tokens/oidc with what its lock file has; None where there is no npm."""
+    found, npm = shutil.which("node"), shutil.which("npm")
+    if not found or not npm:
+        return None
+    source, home = ROOT / "tests/tokens/oidc", TOOLS / "oidc-provider"
+    lock = source / "package-lock.json"
+    installed = home / "node_modules/.package-lock.json"
+    if not installed.exists() or (home / lock.name).read_bytes() != lock.read_bytes():
+        home.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", lock.name):
+            shutil.copyfile(source / name, home / name)
+        print(f"installing oidc-provider into {home.relative_to(ROOT)}", flush=True)
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        if subprocess.run([npm, "ci", *quiet], cwd=home, stdout=subprocess.DEVNULL).returncode:
+            installed.unlink(missing_ok=True)
+            raise Trouble("npm cannot install oidc-provider; the reason stands above")
+    # Node looks for modules beside the program that imports them.
+    shutil.copyfile(source / "provider.mjs", home / "provider.mjs")
+    return [found, home / "provider.mjs"]
+
+
 def wasm_bindgen_runner(environment):
     """The runner of wasm-bindgen-test, of the version that Cargo.lock has."""
     lock = (ROOT / "Cargo.lock").read_text()

@@ -29,6 +29,7 @@ mod headers;
 mod host;
 mod json;
 mod limit;
+mod lookup;
 mod network;
 mod node;
 mod path;

@@ -1,7 +1,5 @@
 //! The compiled policy: immutable, and made by nothing but `config`.
 
-use std::collections::HashMap;
-
 use crate::address::Cidr;
 use crate::authn::Source;
 use crate::authn::api_key::{ApiKey, KeyTable};
@@ -11,6 +9,7 @@ use crate::authn::token::TokenRules;
 use crate::authz::{ScopeSetId, ScopeTable};
 use crate::headers::NameTable;
 use crate::limit::{Limit, LimitId};
+use crate::lookup::Lookup;
 use crate::network::{NetworkSet, NetworkTable};
 use crate::route::{Methods, Route, RouteId, RouteTable};
 use crate::time::Timestamp;
@@ -133,9 +132,9 @@ pub struct Policy {
     /// Patterns of the routes with `access: deny`.
     pub(crate) refuse: RouteTable,
     /// Routes that may allow, by Envoy's own route name.
-    pub(crate) by_name: HashMap<Box<str>, Methods>,
+    pub(crate) by_name: Lookup<Methods>,
     /// Routes with `access: deny`, by Envoy's own route name.
-    pub(crate) refuse_by_name: HashMap<Box<str>, Methods>,
+    pub(crate) refuse_by_name: Lookup<Methods>,
 }
 
 impl Policy {

@@ -331,17 +331,18 @@ fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Met
     if let Ok(mut known) = generation.known.try_borrow_mut() {
         metrics.decision(&mut known, gateway, decision);
         // Where there are keys alone, everybody uses keys.
-        if let Some(principal) = decision.principal().filter(|_| !policy.issuers().is_empty()) {
-            metrics.credential_use(&mut known, gateway, principal);
+        if !policy.issuers().is_empty() {
+            for principal in decision.proven() {
+                metrics.credential_use(&mut known, gateway, principal);
+            }
         }
     }
     if let (Err(Denial::RateLimited), Some(limit)) = (decision.verdict(), decision.rule()) {
         metrics.limit_refusal(gateway, limit);
     }
-    if let Some(principal) = decision
-        .principal()
-        .filter(|principal| principal.key().is_some_and(|key| key.is_retiring()))
-    {
-        metrics.retiring_key(gateway, principal.name());
+    for principal in decision.proven() {
+        if principal.key().is_some_and(|key| key.is_retiring()) {
+            metrics.retiring_key(gateway, principal.name());
+        }
     }
 }

@@ -100,7 +100,7 @@ impl<'c> Registered<'c> {
         {
             return Ok(true);
         }
-        for (path, values) in &revoked.by_claim {
+        for (path, values) in revoked.by_claim.iter() {
             let value = path.text(self.claims)?;
             if value.and_then(|value| values.get(value)).is_some_and(is_cut) {
                 return Ok(true);

@@ -1,12 +1,12 @@
 //! An issuer as the policy has it: whose tokens, for whom, for how long, and what they may say.
 
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::algorithm::Algorithm;
 use super::claim_value::ClaimPath;
 use super::jwks::KeySet;
 use crate::authz::ScopeId;
+use crate::lookup::Lookup;
 use crate::policy::ConsumerId;
 
 /// Position of an issuer in its policy.
@@ -44,7 +44,7 @@ pub struct Issuer {
     pub(crate) scopes: ClaimPath,
     pub(crate) roles: Option<RoleClaim>,
     /// Which tokens are a consumer's, by the value of a claim.
-    pub(crate) owners: Vec<(ClaimPath, HashMap<Box<str>, ConsumerId>)>,
+    pub(crate) owners: ByClaim<ConsumerId>,
     pub(crate) revoked: Revoked,
 }
 
@@ -110,17 +110,17 @@ pub struct Remote {
 pub(crate) struct RoleClaim {
     pub(crate) path: ClaimPath,
     /// What each of the issuer's roles may do here.
-    pub(crate) scopes: HashMap<Box<str>, Box<[ScopeId]>>,
+    pub(crate) scopes: Lookup<Box<[ScopeId]>>,
 }
 
 /// What of an issuer's tokens is revoked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Revoked {
     pub(crate) all: Option<Cutoff>,
-    pub(crate) key_ids: HashSet<Box<str>>,
-    pub(crate) token_ids: HashSet<Box<str>>,
+    pub(crate) key_ids: Lookup<()>,
+    pub(crate) token_ids: Lookup<()>,
     /// By the value of a claim: subjects, clients.
-    pub(crate) by_claim: Vec<(ClaimPath, HashMap<Box<str>, Cutoff>)>,
+    pub(crate) by_claim: ByClaim<Cutoff>,
 }
 
 impl Revoked {
@@ -132,16 +132,37 @@ impl Revoked {
         cutoff: Cutoff,
     ) {
         for claim in claims {
-            let at = self.by_claim.iter().position(|(path, _)| *path == claim);
-            let at = at.unwrap_or(self.by_claim.len());
-            if at == self.by_claim.len() {
-                self.by_claim.push((claim, HashMap::new()));
-            }
-            if let Some((_, values)) = self.by_claim.get_mut(at) {
-                let held = values.entry(value.into()).or_insert(cutoff);
+            if let (Some(held), false) = self.by_claim.of(claim).entry(value, cutoff) {
                 *held = cutoff.max(*held);
             }
         }
+    }
+}
+
+/// What holds for the values of some claims.
+#[derive(Clone, Debug)]
+pub(crate) struct ByClaim<V>(Vec<(ClaimPath, Lookup<V>)>);
+
+impl<V> Default for ByClaim<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<V> ByClaim<V> {
+    /// The values of a claim, to add to.
+    pub(crate) fn of(&mut self, claim: ClaimPath) -> &mut Lookup<V> {
+        let found = self.0.iter().position(|(path, _)| *path == claim);
+        let place = found.unwrap_or(self.0.len());
+        if found.is_none() {
+            self.0.push((claim, Lookup::default()));
+        }
+        #[expect(clippy::indexing_slicing, reason = "it was there, or pushed above")]
+        &mut self.0[place].1
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(ClaimPath, Lookup<V>)> {
+        self.0.iter()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Two verifiers stand behind the port: Envoy's own and the one in [`pure`]. The sizes and ranges that
 //! they might judge differently are judged here, before either is asked.
 
+mod ed25519;
 mod pure;
 mod range;
 
@@ -77,9 +78,9 @@ impl PublicKey {
         if x.len() != length || y.len() != length {
             return Err(Unusable::BadPoint);
         }
+        let parsed = pure::Key::curve(kind, x, y).ok_or(Unusable::BadPoint)?;
         // SEC 1 section 2.3.3: 4, then both coordinates.
         let point = [&[4], x, y].concat();
-        let parsed = pure::Key::curve(kind, &point).ok_or(Unusable::BadPoint)?;
         let spki = if kind == KeyKind::P256 { der::p256_spki } else { der::p384_spki }(&point);
         Ok(Self { kind, modulus: Box::default(), spki: spki.into(), parsed })
     }

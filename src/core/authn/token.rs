@@ -262,7 +262,7 @@ enum Owner {
 
 fn owner(claims: &Node<'_>, rules: &Issuer) -> Result<Owner, Fault> {
     let mut owner = Owner::Nobody;
-    for (path, by_value) in &rules.owners {
+    for (path, by_value) in rules.owners.iter() {
         let Some(found) = path.text(claims)?.and_then(|value| by_value.get(value)) else {
             continue;
         };

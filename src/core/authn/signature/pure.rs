@@ -1,12 +1,12 @@
-//! Verification in Rust alone. The only file that names a signature crate.
+//! Verification in Rust alone. No other files than this and `ed25519.rs` name a signature crate.
 
-use ed25519_dalek::VerifyingKey as Ed25519Key;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use p256::elliptic_curve::point::AffineCoordinates as _;
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-use super::{Check, RSA_BITS, SignatureVerifier};
+use super::{Check, RSA_BITS, SignatureVerifier, ed25519};
 use crate::authn::algorithm::{Hash, KeyKind};
 
 /// Verifies without the host's help. It keeps nothing between two questions.
@@ -45,8 +45,7 @@ impl SignatureVerifier for PureVerifier {
                     key.verify_prehash(&Sha384::digest(text), &signature).is_ok()
                 })
             }
-            Key::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
-                .is_ok_and(|signature| key.verify_strict(text, &signature).is_ok()),
+            Key::Ed25519(key) => key.verify(text, signature),
         }
     }
 }
@@ -57,7 +56,7 @@ pub(super) enum Key {
     Rsa(Box<RsaPublicKey>),
     P256(Box<p256::ecdsa::VerifyingKey>),
     P384(Box<p384::ecdsa::VerifyingKey>),
-    Ed25519(Box<Ed25519Key>),
+    Ed25519(Box<ed25519::Key>),
 }
 
 impl Key {
@@ -69,23 +68,23 @@ impl Key {
         Some(Self::Rsa(Box::new(key)))
     }
 
-    /// `None` where the point is not on the curve.
-    pub(super) fn curve(kind: KeyKind, point: &[u8]) -> Option<Self> {
+    /// `None` where the point is not on the curve. Made of coordinates, which leaves the code that finds
+    /// the second one of a compressed point out of the module.
+    pub(super) fn curve(kind: KeyKind, x: &[u8], y: &[u8]) -> Option<Self> {
         if kind == KeyKind::P256 {
-            let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
+            let point = p256::AffinePoint::from_coordinates(x.try_into().ok()?, y.try_into().ok()?);
+            let key = p256::ecdsa::VerifyingKey::from_affine(point.into_option()?).ok()?;
             Some(Self::P256(Box::new(key)))
         } else {
-            let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
+            let point = p384::AffinePoint::from_coordinates(x.try_into().ok()?, y.try_into().ok()?);
+            let key = p384::ecdsa::VerifyingKey::from_affine(point.into_option()?).ok()?;
             Some(Self::P384(Box::new(key)))
         }
     }
 
     /// `None` where the bytes are no point, one in another spelling, or one of small order.
     pub(super) fn ed25519(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; 32] = bytes.try_into().ok()?;
-        let key = Ed25519Key::from_bytes(bytes).ok()?;
-        let canonical = key.to_edwards().compress().to_bytes() == *bytes;
-        (canonical && !key.is_weak()).then(|| Self::Ed25519(Box::new(key)))
+        ed25519::Key::new(bytes).map(|key| Self::Ed25519(Box::new(key)))
     }
 }
 

@@ -139,6 +139,36 @@ mod wycheproof_vectors {
         }
     }
 
+    /// Our equation is that of the crate that is made of nothing else, at its strictest.
+    #[test]
+    fn ed25519_agrees_with_a_crate_of_its_own() {
+        let vectors = eddsa::TestSet::load(eddsa::TestName::Ed25519)
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        let mut good = 0;
+        for group in &vectors.test_groups {
+            let bytes: &[u8; 32] = group.key.pk.first_chunk().unwrap_or(&[0; 32]);
+            let theirs = ed25519_dalek::VerifyingKey::from_bytes(bytes);
+            let theirs = theirs.unwrap_or_else(|error| panic!("{error}"));
+            let ours = PublicKey::ed25519(bytes).unwrap_or_else(|fault| panic!("{fault:?}"));
+            for test in &group.tests {
+                let changes = (0..test.sig.len() * 8).step_by(29).map(|bit| {
+                    let mut signature = test.sig.to_vec();
+                    signature[bit / 8] ^= 1 << (bit % 8);
+                    signature
+                });
+                for signature in std::iter::once(test.sig.to_vec()).chain(changes) {
+                    let strict = ed25519_dalek::Signature::from_slice(&signature)
+                        .is_ok_and(|signature| theirs.verify_strict(&test.msg, &signature).is_ok());
+                    let check = Check::new(Algorithm::EdDsa, &ours, &test.msg, &signature);
+                    let verified = check.is_some_and(|check| PureVerifier.verify(&check));
+                    assert_eq!(verified, strict, "{test:?} {signature:?}");
+                    good += usize::from(strict);
+                }
+            }
+        }
+        assert!(good > 50, "{good}");
+    }
+
     #[test]
     fn rsa_pkcs1() {
         use rsa_pkcs1_verify::TestName as Name;

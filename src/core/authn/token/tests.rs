@@ -7,7 +7,7 @@ use super::*;
 use crate::authn::algorithm::Algorithm;
 use crate::authn::base64url::encode;
 use crate::authn::claim_value::Scalar;
-use crate::authn::issuer::{Cutoff, KeyOrigin, Revoked, RoleClaim};
+use crate::authn::issuer::{ByClaim, Cutoff, KeyOrigin, Revoked, RoleClaim};
 use crate::authn::jwks::KeySet;
 use crate::authn::signature::PureVerifier;
 use crate::authz::ScopeId;
@@ -65,7 +65,7 @@ fn issuer() -> Issuer {
     Issuer {
         id: IssuerId(0),
         keys: KeyOrigin::Secrets(Box::default()),
-        owners: Vec::new(),
+        owners: ByClaim::default(),
         name: "main".into(),
         url: "https://issuer.example".into(),
         audiences: ["orders-api".into(), "https://orders.example/".into()].into(),
@@ -409,7 +409,7 @@ fn only_whole_words_are_scopes() {
 fn roles_are_those_of_the_policy() {
     let roles = RoleClaim {
         path: path("realm_access.roles"),
-        scopes: [(Box::from("editor"), [ScopeId(0), ScopeId(1)].into())].into(),
+        scopes: [("editor", [ScopeId(0), ScopeId(1)].into())].into_iter().collect(),
     };
     let rules = rules(|issuer| issuer.roles = Some(roles));
     let text =
@@ -423,18 +423,10 @@ fn roles_are_those_of_the_policy() {
 #[test]
 fn what_the_policy_revokes_is_refused() {
     // J63, J64, J39
-    let revoked = Revoked {
-        token_ids: ["bad".into()].into(),
-        by_claim: vec![(
-            path("sub"),
-            [
-                (Box::from("alpha"), Cutoff::IssuedBefore(1_700_000_000)),
-                (Box::from("gone"), Cutoff::Always),
-            ]
-            .into(),
-        )],
-        ..Revoked::default()
-    };
+    let mut revoked =
+        Revoked { token_ids: [("bad", ())].into_iter().collect(), ..Revoked::default() };
+    revoked.cut([path("sub")], "alpha", Cutoff::IssuedBefore(1_700_000_000));
+    revoked.cut([path("sub")], "gone", Cutoff::Always);
     let rules_of = |revoked: &Revoked| rules(|issuer| issuer.revoked = revoked.clone());
     let some = rules_of(&revoked);
     let (ok, refused) = (None, Some(Denial::TokenRevoked));
@@ -457,7 +449,7 @@ fn what_the_policy_revokes_is_refused() {
     assert_ne!(second, bad);
     assert_eq!((check(&second), of(&second)), (Ok(()), refused));
 
-    let by_key = Revoked { key_ids: ["ec-1".into()].into(), ..Revoked::default() };
+    let by_key = Revoked { key_ids: [("ec-1", ())].into_iter().collect(), ..Revoked::default() };
     assert_eq!(verdict(&rules_of(&by_key), &with("\"iat\":1700000000")).err(), refused);
     let all = Revoked { all: Some(Cutoff::IssuedBefore(1_700_000_000)), ..Revoked::default() };
     assert_eq!(verdict(&rules_of(&all), &with("\"iat\":1700000000")).err(), ok);

@@ -1,6 +1,5 @@
 //! Issuers of tokens: their rules, their keys, and what of theirs is revoked.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::super::diagnostic::{Report, Shown, code};
@@ -11,7 +10,7 @@ use super::read;
 use super::scopes::Scopes;
 use crate::authn::algorithm::{Algorithm, KeyKind};
 use crate::authn::claim_value::ClaimPath;
-use crate::authn::issuer::{Cutoff, Issuer, IssuerId, KeyOrigin, Revoked, RoleClaim};
+use crate::authn::issuer::{ByClaim, Cutoff, Issuer, IssuerId, KeyOrigin, Revoked, RoleClaim};
 use crate::authn::jwk::KeyFault;
 use crate::authn::jwks::KeySet;
 use crate::node::Node;
@@ -91,7 +90,7 @@ fn issuer(
         max_lifetime,
         scopes: claim("scopes").unwrap_or_else(|| named("scope")),
         roles: roles(node, claim("roles"), scopes, place, report),
-        owners: Vec::new(),
+        owners: ByClaim::default(),
         revoked: revoked(node, &subject, place, report),
         subject,
     }
@@ -202,7 +201,7 @@ fn roles(
     let place = place.field("roles");
     let known = map.members().iter().filter_map(|(theirs, ours)| {
         let ids = scopes.role(ours.as_text()?, &place.field(theirs), report)?;
-        Some((Box::from(theirs.as_ref()), ids.into()))
+        Some((theirs.as_ref(), ids.into()))
     });
     Some(RoleClaim { path, scopes: known.collect() })
 }
@@ -241,8 +240,13 @@ fn revoked(
         if let Some(value) = text("client") {
             revoked.cut([named("azp"), named("client_id"), subject.clone()], value, cutoff);
         }
-        revoked.token_ids.extend(text("token").map(Box::from));
-        revoked.key_ids.extend(text("key").map(Box::from));
+        for (table, id) in
+            [(&mut revoked.token_ids, text("token")), (&mut revoked.key_ids, text("key"))]
+        {
+            if let Some(id) = id {
+                table.entry(id, ());
+            }
+        }
         match entry.member("all") {
             Some(Node::Bool(true)) => revoked.all = revoked.all.max(Some(cutoff)),
             Some(Node::Bool(false)) => useless("all", "`false` revokes nothing"),
@@ -285,13 +289,7 @@ impl Issuers {
             None => Some(issuer.subject.clone()),
         };
         let (Some(claim), Some(value)) = (claim, read::text(node, "value")) else { return };
-        let owners = &mut issuer.owners;
-        let at = owners.iter().position(|(path, _)| *path == claim).unwrap_or(owners.len());
-        if at == owners.len() {
-            owners.push((claim, HashMap::new()));
-        }
-        let Some((_, by_value)) = owners.get_mut(at) else { return };
-        if let Some(first) = by_value.insert(value.into(), consumer) {
+        if let (Some(first), false) = issuer.owners.of(claim).entry(value, consumer) {
             let message = format!("are the tokens of consumer {} too", first.0);
             let help = "one token cannot be two callers, nor one caller twice";
             report.error(code::TOKEN_OWNED_TWICE, place, message, help);

@@ -1,7 +1,5 @@
 //! Named networks, and the lists that name them.
 
-use std::collections::BTreeSet;
-
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms;
 use super::super::place::Place;
@@ -18,7 +16,7 @@ pub(super) struct Networks<'n> {
     pub(super) names: Names<'n>,
     pub(super) table: NetworkTable,
     /// Those that hold the unknown country, which only deny lists may name.
-    with_unknown: BTreeSet<u16>,
+    with_unknown: Vec<u16>,
 }
 
 pub(super) fn compile<'n>(document: &'n Node<'_>, report: &mut Report) -> Networks<'n> {
@@ -26,7 +24,7 @@ pub(super) fn compile<'n>(document: &'n Node<'_>, report: &mut Report) -> Networ
     let section = Place::TOP.field("networks");
     let members = document.member("networks").map(Node::members).unwrap_or_default();
     let (mut entries, mut countries) = (Vec::new(), Vec::new());
-    let mut with_unknown = BTreeSet::new();
+    let mut with_unknown = Vec::new();
     for (name, network) in members {
         let Some(id) = names.position(name) else { continue };
         let place = section.field(name);
@@ -36,7 +34,7 @@ pub(super) fn compile<'n>(document: &'n Node<'_>, report: &mut Report) -> Networ
                 countries.push((Country::parse(text.as_bytes()), NetworkId(id)));
             }
             if text == "unknown" {
-                with_unknown.insert(id);
+                with_unknown.push(id);
             }
         }
         if network.member("countries").is_some() && document.member("country_header").is_none() {

@@ -1,7 +1,5 @@
 //! Routes: what they match, what they ask for, and which exclude each other.
 
-use std::collections::HashMap;
-
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms;
 use super::super::place::Place;
@@ -14,6 +12,7 @@ use super::schedule;
 use super::scopes::Scopes;
 use crate::authn::issuer::IssuerId;
 use crate::limit::LimitId;
+use crate::lookup::Lookup;
 use crate::node::Node;
 use crate::route::{
     Accepts, Access, HostPattern, Methods, PathPattern, Route, RouteId, RouteTable, Segment,
@@ -26,8 +25,8 @@ pub(super) struct Routes {
     pub(super) all: Vec<Route>,
     pub(super) allow: RouteTable,
     pub(super) refuse: RouteTable,
-    pub(super) by_name: HashMap<Box<str>, Methods>,
-    pub(super) refuse_by_name: HashMap<Box<str>, Methods>,
+    pub(super) by_name: Lookup<Methods>,
+    pub(super) refuse_by_name: Lookup<Methods>,
 }
 
 /// The parts of the policy that routes name.
@@ -243,7 +242,7 @@ impl Routes {
             }
         }
         for (at, name) in &matcher.envoy_routes {
-            let methods = names.entry((*name).into()).or_default();
+            let (Some(methods), _) = names.entry(name, Methods::default()) else { continue };
             for method in &matcher.methods {
                 ties.extend(
                     methods

@@ -1,12 +1,14 @@
 //! Scopes, roles, and the sets that consumers and keys hold.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::place::Place;
+use super::super::suggest;
 use super::names::Names;
 use super::read;
 use crate::authz::{Requirement, ScopeId, ScopeSetId, ScopeTable};
+use crate::lookup::Lookup;
 use crate::node::Node;
 use crate::sorted::sort;
 
@@ -18,13 +20,14 @@ pub(super) struct Scopes<'n> {
     /// The scopes of each role.
     of_role: Vec<Vec<ScopeId>>,
     sets: BTreeMap<Vec<ScopeId>, ScopeSetId>,
-    held: BTreeSet<ScopeId>,
+    /// Which of them some consumer holds.
+    held: Vec<bool>,
 }
 
 impl<'n> Scopes<'n> {
     /// Every scope that the document names.
     pub(super) fn collect(document: &'n Node<'_>, report: &mut Report) -> Self {
-        let mut names = BTreeSet::new();
+        let mut names = Vec::new();
         let roles = document.member("roles").map(Node::members).unwrap_or_default();
         names.extend(roles.iter().flat_map(|(_, role)| role.items()).filter_map(Node::as_text));
         for consumer in read::items(document, "consumers") {
@@ -39,12 +42,14 @@ impl<'n> Scopes<'n> {
                 names.extend(read::texts(required, field).map(|(_, scope)| scope));
             }
         }
+        sort(&mut names);
+        names.dedup();
         let mut scopes = Self {
-            names: names.into_iter().collect(),
+            held: vec![false; names.len()],
+            names,
             roles: Names::new(document, "roles", "role", report),
             of_role: Vec::new(),
             sets: BTreeMap::new(),
-            held: BTreeSet::new(),
         };
         let section = document.member("roles").unwrap_or(&Node::Null);
         scopes.of_role =
@@ -55,6 +60,12 @@ impl<'n> Scopes<'n> {
     fn id(&self, name: &str) -> Option<ScopeId> {
         let found = self.names.binary_search(&name).ok()?;
         u32::try_from(found).ok().map(ScopeId)
+    }
+
+    /// Whether some consumer holds a scope; one that cannot be a scope was reported with the shape.
+    fn is_held(&self, name: &str) -> bool {
+        let at = self.id(name).and_then(|id| usize::try_from(id.0).ok());
+        at.is_none_or(|at| self.held.get(at).copied().unwrap_or(false))
     }
 
     fn ids<'a>(&self, texts: impl Iterator<Item = (usize, &'a str)>) -> Vec<ScopeId> {
@@ -80,7 +91,11 @@ impl<'n> Scopes<'n> {
         }
         sort(&mut ids);
         ids.dedup();
-        self.held.extend(&ids);
+        for id in &ids {
+            if let Some(held) = usize::try_from(id.0).ok().and_then(|at| self.held.get_mut(at)) {
+                *held = true;
+            }
+        }
         let set = self.set(ids.clone());
         (ids, set)
     }
@@ -128,10 +143,10 @@ impl<'n> Scopes<'n> {
     }
 
     /// Every role by its name. All count as used.
-    pub(super) fn all_roles(&self) -> HashMap<Box<str>, Box<[ScopeId]>> {
+    pub(super) fn all_roles(&self) -> Lookup<Box<[ScopeId]>> {
         self.roles.mark_all();
         let roles = self.roles.iter().zip(&self.of_role);
-        roles.map(|(name, ids)| (name.into(), ids.as_slice().into())).collect()
+        roles.map(|(name, ids)| (name, ids.as_slice().into())).collect()
     }
 
     /// What a route asks for; scopes that nobody holds are reported, unless a token may hold any.
@@ -147,13 +162,10 @@ impl<'n> Scopes<'n> {
         for field in ["all_of", "any_of"] {
             let list = outer.field(field);
             for (index, name) in read::texts(node, field) {
-                if !takes_tokens && self.id(name).is_some_and(|id| !self.held.contains(&id)) {
+                if !takes_tokens && !self.is_held(name) {
                     let message = format!("no consumer holds the scope {}", Shown(name));
-                    let held = self
-                        .held
-                        .iter()
-                        .filter_map(|id| self.names.get(usize::try_from(id.0).ok()?));
-                    let close = super::super::suggest::closest(name, held.copied());
+                    let held = self.names.iter().zip(&self.held).filter(|(_, held)| **held);
+                    let close = suggest::closest(name, held.map(|(name, _)| *name));
                     let help =
                         close.map(|scope| format!("did you mean `{scope}`?")).unwrap_or_default();
                     report.warning(code::SCOPE_UNHELD, &list.item(index), message, help);

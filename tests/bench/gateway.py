@@ -1,0 +1,94 @@
+"""One Envoy with one worker on loopback, and the CPU time that it has used."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import chains
+
+READY_SECONDS = 60
+
+
+class Trouble(Exception):
+    """One sentence for the person at the terminal."""
+
+
+class Gateway:
+    def __init__(self, envoy, chain, core, environment):
+        self.folder = tempfile.TemporaryDirectory(prefix="portcullis-bench-")
+        self.path = Path(self.folder.name)
+        self.port, admin = free_ports(2)
+        self.admin = f"http://127.0.0.1:{admin}"
+        (self.path / "envoy.json").write_text(json.dumps(chains.configuration(chain, self.port, admin, self.access_log)))
+        command = [str(envoy), "-c", str(self.path / "envoy.json"), "--concurrency", "1", "-l", "warning", "--disable-hot-restart"]
+        with (self.path / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=os.environ | environment,
+                preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+
+    @property
+    def access_log(self):
+        return self.path / "access.log"
+
+    def wait(self):
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Trouble(f"Envoy did not start:\n{(self.path / 'log').read_text(errors='replace')[-2000:]}")
+            time.sleep(0.05)
+        return self
+
+    def ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.admin}/ready", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def cpu(self):
+        """Seconds, user and system, of all threads."""
+        spent = 0
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            spent += int((task / "schedstat").read_text().split()[0])
+        return spent / 1e9
+
+    def count(self, name):
+        """The sum of all counters whose name ends in `name`."""
+        with urllib.request.urlopen(f"{self.admin}/stats?format=json", timeout=5) as answer:
+            stats = json.load(answer)["stats"]
+        return sum(stat["value"] for stat in stats if stat.get("name", "").endswith(name))
+
+    def forget_log(self):
+        """Envoy appends, so it goes on at the new end."""
+        os.truncate(self.access_log, 0)
+
+    def status(self, headers, source="127.0.0.1"):
+        """The status that one request gets."""
+        lines = [f"GET {chains.path()} HTTP/1.1", "host: api.example.com", "connection: close", *headers, "", ""]
+        with socket.create_connection(("127.0.0.1", self.port), 5, (source, 0)) as connection:
+            connection.sendall("\r\n".join(lines).encode())
+            return int(connection.makefile("rb").readline().split()[1])
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.folder.cleanup()
+
+
+def free_ports(count):
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
