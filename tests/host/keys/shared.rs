@@ -83,6 +83,30 @@ fn a_fetch_whose_worker_dies_is_made_by_another() {
 }
 
 #[test]
+fn an_answer_that_comes_after_the_next_fetch_began_changes_nothing() {
+    let process = Process::at(NOW);
+    let mut vms: Vec<_> = (0..2).map(|_| Vm::new(&process)).collect();
+    let roots: Vec<_> =
+        vms.iter_mut().map(|vm| vm.configure(policy(&remote()).to_string()).root).collect();
+    process.advance(SECOND);
+    vms[0].tick(roots[0]);
+    let late = vms[0].sent().remove(0);
+    process.advance(6 * SECOND);
+    vms[1].tick(roots[1]);
+    let call = vms[1].sent().remove(0);
+    assert_eq!((late.cluster.as_str(), call.cluster.as_str()), ("idp", "idp"));
+    let held = records(&process, b's').map_values(&process);
+    vms[0].answer(&late, &[(":status", "200")], set(&["k1"]));
+    assert_eq!(records(&process, b's').map_values(&process), held);
+    assert_eq!(records(&process, b'd'), [[0; 0]; 0]);
+    vms[1].answer(&call, &[(":status", "200")], set(&["k1"]));
+    for (vm, root) in vms.iter_mut().zip(roots) {
+        vm.tick(root);
+        assert_eq!(verdict(&vm.request(&with_token("k1"))), GOOD);
+    }
+}
+
+#[test]
 fn a_fetch_by_a_root_context_that_goes_is_made_by_another() {
     let mut world = World::new(1, &policy(&remote()), |_| Served::Silence);
     world.run(SECOND / 10);
