@@ -147,10 +147,7 @@ impl State {
         let bytes: &[u8; STATE] = bytes.try_into().ok()?;
         let (times, rest) = bytes.split_first_chunk::<40>()?;
         let (data, rest) = rest.split_first_chunk()?;
-        let (result, rest) = rest.split_first()?;
-        if rest.iter().any(|byte| *byte != 0) {
-            return None;
-        }
+        let (result, _) = rest.split_first()?;
         let (words, _) = times.as_chunks::<8>();
         let [lease, begun, completed, fetched, next] = words else { return None };
         let time = |word: &[u8; 8]| Timestamp::from_unix_nanos(u64::from_le_bytes(*word));

@@ -3,9 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use portcullis_core::Algorithm;
+use portcullis_mint::TestKey;
 use portcullis_tests::fake_host::{Meddle, Process, Vm};
 
-use super::{GOOD, NOW, SECOND, Served, World, key, policy, remote, set, verdict, with_token};
+use super::{
+    GOOD, NOW, SECOND, Served, UNAVAILABLE, World, bearer, key, policy, remote, set, verdict,
+    with_token,
+};
 
 /// The records of key sets.
 fn records(process: &Process, kind: u8) -> Vec<Vec<u8>> {
@@ -130,8 +135,6 @@ fn junk_in_the_records_is_no_key_set_and_no_trap() {
     begun[8..16].copy_from_slice(&far);
     let mut result = vec![0; 64];
     result[56] = 200;
-    let mut trailing = vec![0; 64];
-    trailing[63] = 1;
     let junk: Vec<Vec<u8>> = vec![
         vec![],
         vec![1],
@@ -142,7 +145,6 @@ fn junk_in_the_records_is_no_key_set_and_no_trap() {
         record,
         begun,
         result,
-        trailing,
         set(&["evil"]).into_bytes(),
     ];
     for value in junk {
@@ -222,6 +224,24 @@ fn calls_that_fail_are_no_trap_and_end_some_time() {
             }
         }
     }
+}
+
+#[test]
+fn a_set_that_another_policy_can_use_and_this_one_cannot() {
+    let mut world = served();
+    world.run(10 * SECOND);
+    let mut other = policy(&remote());
+    other["gateway"] = "other".into();
+    other["issuers"][0]["algorithms"] = serde_json::json!(["ES256"]);
+    let worker = &mut world.workers[1];
+    worker.root = worker.vm.configure(other.to_string()).root;
+    let signer = TestKey::generate(Algorithm::Es256, Some("e1"), b"e1");
+    let claims = serde_json::json!({"iss": "https://id.example.com/corp", "aud": "orders",
+        "sub": "alice", "exp": NOW / SECOND + 60});
+    let (outcome, waited) = world.request(1, &bearer(&signer.token(&claims)));
+    assert_eq!(verdict(&outcome), UNAVAILABLE);
+    assert!(waited < SECOND, "{waited}");
+    assert_eq!(verdict(&world.request(0, &with_token("k1")).0), GOOD);
 }
 
 #[test]

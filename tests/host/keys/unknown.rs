@@ -37,6 +37,19 @@ fn a_new_key_is_fetched_for_the_first_token_of_it() {
 }
 
 #[test]
+fn a_worker_that_does_not_fetch_learns_soon_of_what_another_did() {
+    let mut world = World::new(2, &policy(&remote()), |_| Served::json(set(&["k1"])));
+    world.run(10 * SECOND);
+    world.serve(|_| Served::json(set(&["k1", "k2"])));
+    let (_, outcome) = world.open(0, &with_token("k2"));
+    assert_eq!(outcome, None);
+    let (outcome, waited) = world.request(1, &with_token("k2"));
+    assert_eq!(verdict(&outcome), GOOD);
+    assert!(0 < waited && waited < SECOND / 10, "{waited}");
+    assert_eq!(world.calls_to("idp").len(), 2);
+}
+
+#[test]
 fn a_token_that_comes_right_after_a_fetch_waits_for_the_next_one() {
     let mut world = World::new(1, &policy(&remote()), |_| Served::json(set(&["k1"])));
     world.run(SECOND);
