@@ -279,7 +279,7 @@ impl Routes {
             return;
         }
         for (at, name) in &matcher.envoy_routes {
-            let Some(refused) = self.refuse_by_name.get(*name) else { continue };
+            let Some(refused) = self.refuse_by_name.get(name) else { continue };
             let mut covers = matcher.methods.iter().map(|method| refused.covering(method));
             let Some(Some(first)) = covers.next() else { continue };
             if covers.all(|cover| cover.is_some()) {
