@@ -66,9 +66,13 @@ impl NameTable {
 
     /// The role of a name and whether it is spelled exactly as configured.
     fn find(&self, name: &[u8]) -> Option<(Role, bool)> {
-        let mut names = self.by_length.get(name.len())?.iter();
-        let (known, role) = names.find(|(known, _)| folds_to(name, known.as_bytes()))?;
-        Some((*role, name == known.as_bytes()))
+        let names = self.by_length.get(name.len())?;
+        // Nearly always it is spelled as configured, and no two names fold to one.
+        if let Some((_, role)) = names.iter().find(|(known, _)| name == known.as_bytes()) {
+            return Some((*role, true));
+        }
+        let (_, role) = names.iter().find(|(known, _)| folds_to(name, known.as_bytes()))?;
+        Some((*role, false))
     }
 
     /// Whether a trailer of this name must never reach an upstream: what is stripped as a header, and
