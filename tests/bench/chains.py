@@ -250,7 +250,9 @@ def configuration(chain, port, admin, log):
     return {
         "node": {"id": "bench", "cluster": "bench"},
         "admin": {"address": address(admin)},
-        "static_resources": {"listeners": [{"name": "bench", "address": address(port), "filter_chains": [{
+        "static_resources": {"listeners": [{"name": "bench", "address": address(port),
+                                           # Two Envoys must never share a port: each would count the other's requests.
+                                           "enable_reuse_port": False, "filter_chains": [{
             "name": "bench",
             "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}]}]},
     }

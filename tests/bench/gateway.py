@@ -13,6 +13,7 @@ from pathlib import Path
 import chains
 
 READY_SECONDS = 60
+GIVEN = set()
 
 
 class Trouble(Exception):
@@ -87,8 +88,12 @@ class Gateway:
 
 
 def free_ports(count):
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    """Ports that nobody has, and none that was given away before: its Envoy may not have it yet."""
+    fresh = []
+    while len(fresh) < count:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        if port not in GIVEN:
+            GIVEN.add(port)
+            fresh.append(port)
+    return fresh
