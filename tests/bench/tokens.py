@@ -1,5 +1,6 @@
 """Tokens and keys for the benchmark, minted ahead and kept for a day in target/bench."""
 
+import itertools
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +18,13 @@ class Tokens:
 
     def __init__(self, folder):
         self.folder, self.path = folder, folder / "tokens"
+
+    def first(self, count):
+        """A file of only so many."""
+        few = self.folder / f"first-{count}"
+        with self.path.open() as lines:
+            few.write_text("".join(itertools.islice(lines, count)))
+        return few
 
     def last(self, count):
         """Whether there are so many, and for long enough."""
