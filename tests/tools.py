@@ -79,6 +79,14 @@ def oidc_provider():
     return [found, home / "provider.mjs"]
 
 
+def wasm_target(target, environment):
+    """Has rustup add a target that this Rust does not have yet."""
+    root = subprocess.run(["rustc", "--print", "sysroot"], env=environment, cwd=ROOT, capture_output=True, text=True)
+    if not (Path(root.stdout.strip()) / "lib/rustlib" / target / "lib").is_dir():
+        if subprocess.run(["rustup", "target", "add", target], env=environment, cwd=ROOT).returncode:
+            raise Trouble(f"this Rust has no target {target}, and rustup cannot add it")
+
+
 def wasm_bindgen_runner(environment):
     """The runner of wasm-bindgen-test, of the version that Cargo.lock has."""
     lock = (ROOT / "Cargo.lock").read_text()
