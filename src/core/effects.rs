@@ -29,8 +29,7 @@ pub enum Effects<'d> {
 pub struct Forward<'d> {
     /// Request headers to remove, by name as the request spells them.
     pub remove: Vec<&'d [u8]>,
-    /// Request headers to set after that: `:path` and `cookie` in place of the request's own, others
-    /// of which it has no line any more.
+    /// Request headers to set after that, replacing every line of the name.
     pub set: Vec<(&'d str, Cow<'d, [u8]>)>,
     /// Response headers to add.
     pub response: Vec<(&'d str, String)>,

@@ -8,9 +8,6 @@ use crate::abi::{self, HostFault, Inbox, Map};
 /// One path segment, because Envoy joins several by zero bytes that no log format can name.
 const AUDIT: &[u8] = b"portcullis.audit";
 
-/// Lines of the caller's own that go on in another form.
-const REWRITTEN: [&str; 2] = [":path", "cookie"];
-
 /// All lines of the request, in one host call.
 pub(crate) fn request_headers(inbox: &Inbox) -> Result<Vec<HeaderLine<'_>>, HostFault> {
     let lines = lines(abi::header_pairs(inbox, Map::RequestHeaders)?)?;
@@ -55,10 +52,7 @@ pub(crate) fn edit_request(forward: &Forward<'_>) -> Result<(), HostFault> {
         abi::remove_header(Map::RequestHeaders, name)?;
     }
     for (name, value) in &forward.set {
-        // The others say who calls. Callers' own lines of these names are gone by now, so there is none
-        // to replace, and to add one costs the host less than to look for it.
-        let edit = if REWRITTEN.contains(name) { abi::replace_header } else { abi::add_header };
-        edit(Map::RequestHeaders, name.as_bytes(), value)?;
+        abi::replace_header(Map::RequestHeaders, name.as_bytes(), value)?;
     }
     Ok(())
 }
