@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::json::push_number;
+
 /// An IP address. An IPv4-mapped IPv6 address is the IPv4 address (RFC 4291 section 2.5.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
@@ -41,6 +43,22 @@ impl Address {
         match self {
             Self::V4(_) => self,
             Self::V6(bits) => Self::V6(bits & !0xffff_ffff_ffff_ffff),
+        }
+    }
+
+    /// Writes the address as it is displayed. Every record has one, and most are IPv4: those without the
+    /// machinery of formatting.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::V4(bits) => {
+                for (at, number) in bits.to_be_bytes().into_iter().enumerate() {
+                    if at > 0 {
+                        out.push(b'.');
+                    }
+                    push_number(out, number.into());
+                }
+            }
+            Self::V6(_) => out.extend_from_slice(self.to_string().as_bytes()),
         }
     }
 

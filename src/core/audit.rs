@@ -3,7 +3,7 @@
 use crate::authn::{key_text, unescaped};
 use crate::authz::Requirement;
 use crate::decision::{Credential, Decision, Principal};
-use crate::json::{MAX_TEXT, Object};
+use crate::json::{MAX_TEXT, Member, Object, member};
 use crate::limit::State;
 
 impl Decision<'_, '_> {
@@ -13,27 +13,30 @@ impl Decision<'_, '_> {
         let policy = self.policy;
         let mut record = Object::open(out);
         record
-            .text("time", Some(&self.now.rfc3339()))
-            .callers("request_id", self.headers.request_id.one())
-            .text("gateway", Some(policy.gateway.as_bytes()))
-            .text("policy", Some(policy.revision.as_bytes()))
-            .text("outcome", Some(self.outcome().name().as_bytes()))
-            .text("reason", self.verdict.err().map(|denial| denial.code().as_bytes()))
-            .text("rule", self.rule.map(str::as_bytes))
-            .text("route", self.route.map(|route| route.name().as_bytes()))
-            .callers("method", self.headers.method.one())
-            .callers("host", self.shown_host())
-            .callers("path", self.shown_path());
+            .plain(member!("time"), |out| out.extend_from_slice(&self.now.rfc3339()))
+            .callers(member!("request_id"), self.headers.request_id.one())
+            .word(member!("gateway"), &policy.gateway)
+            .word(member!("policy"), &policy.revision)
+            .word(member!("outcome"), self.outcome().name())
+            .text(member!("reason"), self.verdict.err().map(|denial| denial.code().as_bytes()))
+            .text(member!("rule"), self.rule.map(str::as_bytes));
+        if let Some(route) = self.route {
+            record.word(member!("route"), route.name());
+        }
+        record
+            .callers(member!("method"), self.headers.method.one())
+            .callers(member!("host"), self.shown_host())
+            .callers(member!("path"), self.shown_path());
         if let Some(address) = self.caller.address {
-            record.text("address", Some(address.to_string().as_bytes()));
+            record.plain(member!("address"), |out| address.write(out));
         }
         record.text(
-            "country",
+            member!("country"),
             self.caller.country.as_ref().map(|country| country.as_str().as_bytes()),
         );
         if let Some(principal) = &self.principal {
             identity(&mut record, principal, &VERIFIED);
-            record.flag("retiring", principal.key().is_some_and(|key| key.is_retiring()));
+            record.flag(member!("retiring"), principal.key().is_some_and(|key| key.is_retiring()));
         }
         if let Some(claimed) = &self.claimed {
             identity(&mut record, claimed, &CLAIMED);
@@ -43,29 +46,30 @@ impl Decision<'_, '_> {
         }
         record
             .text(
-                "claimed_issuer",
+                member!("claimed_issuer"),
                 // Of one whose signature is good it stands there already.
                 self.claimed_issuer
                     .filter(|_| self.claimed.is_none())
                     .map(|issuer| issuer.name().as_bytes()),
             )
-            .text("token_fault", self.token_fault.map(str::as_bytes));
+            .text(member!("token_fault"), self.token_fault.map(str::as_bytes));
         if let Some(route) = self.route {
             let quantifier = match route.requirement {
-                Requirement::AnyOf(_) => "scopes_any_of",
-                Requirement::None | Requirement::AllOf(_) => "scopes_all_of",
+                Requirement::AnyOf(_) => member!("scopes_any_of"),
+                Requirement::None | Requirement::AllOf(_) => member!("scopes_all_of"),
             };
             let asked = route.requirement.scopes().iter().copied();
-            record.texts(quantifier, policy.scopes.names_of(asked));
+            record.words(quantifier, policy.scopes.names_of(asked));
         }
-        record.texts("scopes_missing", policy.scopes.names_of(self.missing.iter().copied()));
-        record.objects("limits", &self.limits, |object, report| {
-            object.text("name", Some(report.limit.name().as_bytes()));
+        record
+            .words(member!("scopes_missing"), policy.scopes.names_of(self.missing.iter().copied()));
+        record.objects(member!("limits"), &self.limits, |object, report| {
+            object.word(member!("name"), report.limit.name());
             match report.state {
-                State::Open { remaining, .. } => object.number("remaining", remaining),
+                State::Open { remaining, .. } => object.number(member!("remaining"), remaining),
                 State::Empty { retry_in, .. } => object
-                    .number("remaining", 0)
-                    .number("retry_in_ms", retry_in.div_ceil(1_000_000)),
+                    .number(member!("remaining"), 0)
+                    .number(member!("retry_in_ms"), retry_in.div_ceil(1_000_000)),
             };
         });
         record.close();
@@ -116,46 +120,46 @@ fn without_user(text: &[u8]) -> &[u8] {
 
 /// The names of the members that say who somebody is.
 struct Names {
-    consumer: &'static str,
-    kind: &'static str,
-    credential: &'static str,
-    issuer: &'static str,
-    subject: &'static str,
-    token_id: &'static str,
-    key_id: &'static str,
+    consumer: Member,
+    kind: Member,
+    credential: Member,
+    issuer: Member,
+    subject: Member,
+    token_id: Member,
+    key_id: Member,
 }
 
 /// Who was verified.
 const VERIFIED: Names = Names {
-    consumer: "consumer",
-    kind: "credential_kind",
-    credential: "credential",
-    issuer: "issuer",
-    subject: "subject",
-    token_id: "token_id",
-    key_id: "key_id",
+    consumer: member!("consumer"),
+    kind: member!("credential_kind"),
+    credential: member!("credential"),
+    issuer: member!("issuer"),
+    subject: member!("subject"),
+    token_id: member!("token_id"),
+    key_id: member!("key_id"),
 };
 
 /// Whom a credential names that is genuine and was refused.
 const CLAIMED: Names = Names {
-    consumer: "claimed_consumer",
-    kind: "claimed_credential_kind",
-    credential: "claimed_credential",
-    issuer: "claimed_issuer",
-    subject: "claimed_subject",
-    token_id: "claimed_token_id",
-    key_id: "claimed_key_id",
+    consumer: member!("claimed_consumer"),
+    kind: member!("claimed_credential_kind"),
+    credential: member!("claimed_credential"),
+    issuer: member!("claimed_issuer"),
+    subject: member!("claimed_subject"),
+    token_id: member!("claimed_token_id"),
+    key_id: member!("claimed_key_id"),
 };
 
 /// Whom a good credential names that was shown beside the one that counts.
 const BESIDE: Names = Names {
-    consumer: "beside_consumer",
-    kind: "beside_credential_kind",
-    credential: "beside_credential",
-    issuer: "beside_issuer",
-    subject: "beside_subject",
-    token_id: "beside_token_id",
-    key_id: "beside_key_id",
+    consumer: member!("beside_consumer"),
+    kind: member!("beside_credential_kind"),
+    credential: member!("beside_credential"),
+    issuer: member!("beside_issuer"),
+    subject: member!("beside_subject"),
+    token_id: member!("beside_token_id"),
+    key_id: member!("beside_key_id"),
 };
 
 /// Who it is, and what proved it: the id of a key; of a token what its issuer says of it.
@@ -163,17 +167,17 @@ fn identity(record: &mut Object<'_>, principal: &Principal<'_>, names: &Names) {
     record.callers(names.consumer, Some(principal.name().as_bytes()));
     match &principal.credential {
         Credential::ApiKey { key, .. } => {
-            record.text(names.credential, Some(key.id().as_bytes()));
+            record.word(names.credential, key.id());
         }
         Credential::Token { issuer, token } => {
             record
-                .text(names.issuer, Some(issuer.name().as_bytes()))
+                .word(names.issuer, issuer.name())
                 .callers(names.subject, Some(token.subject().as_bytes()))
                 .callers(names.token_id, token.id.as_deref().map(str::as_bytes))
                 .callers(names.key_id, token.key_id.as_deref().map(str::as_bytes));
         }
     }
-    record.text(names.kind, Some(principal.kind().name().as_bytes()));
+    record.word(names.kind, principal.kind().name());
 }
 
 #[cfg(test)]

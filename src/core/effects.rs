@@ -9,7 +9,7 @@ use crate::authn::SourceStrip;
 use crate::authn::bearer::{Bearer, bearer};
 use crate::authn::extract::Source;
 use crate::decision::{Decision, Outcome};
-use crate::json::{Object, push_number};
+use crate::json::{Object, member, push_number};
 use crate::limit::{LimitReport, State};
 use crate::reason::{Denial, Public};
 use crate::request::Field;
@@ -188,12 +188,12 @@ fn problem<'s>(
     let mut body = Vec::with_capacity(256);
     let mut object = Object::open(&mut body);
     object
-        .text("type", Some(public.problem_type().as_bytes()))
-        .text("title", Some(public.title().as_bytes()))
-        .number("status", public.status().into())
-        .text("detail", Some(public.detail().as_bytes()))
-        .texts("missing_scopes", missing_scopes)
-        .text("request_id", request_id);
+        .text(member!("type"), Some(public.problem_type().as_bytes()))
+        .text(member!("title"), Some(public.title().as_bytes()))
+        .number(member!("status"), public.status().into())
+        .text(member!("detail"), Some(public.detail().as_bytes()))
+        .texts(member!("missing_scopes"), missing_scopes)
+        .text(member!("request_id"), request_id);
     object.close();
     body
 }

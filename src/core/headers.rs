@@ -1,5 +1,6 @@
 //! One pass over the header lines: each goes to the part of the decision that reads it.
 
+use crate::bytes::same;
 use crate::request::{Field, HeaderLine};
 
 /// Most header sources of credentials that a policy may name, of both kinds together.
@@ -68,7 +69,7 @@ impl NameTable {
     fn find(&self, name: &[u8]) -> Option<(Role, bool)> {
         let names = self.by_length.get(name.len())?;
         // Nearly always it is spelled as configured, and no two names fold to one.
-        if let Some((_, role)) = names.iter().find(|(known, _)| name == known.as_bytes()) {
+        if let Some((_, role)) = names.iter().find(|(known, _)| same(name, known.as_bytes())) {
             return Some((*role, true));
         }
         let (_, role) = names.iter().find(|(known, _)| folds_to(name, known.as_bytes()))?;

@@ -19,6 +19,7 @@ mod address;
 mod audit;
 mod authn;
 mod authz;
+mod bytes;
 mod caller;
 pub mod config;
 mod decide;

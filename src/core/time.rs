@@ -55,23 +55,20 @@ impl Timestamp {
         let seconds = self.0 / SECOND;
         let millis = self.0 % SECOND / 1_000_000;
         let (year, month, day) = civil_from_days(seconds / 86_400);
-        let mut text = *b"0000-00-00T00:00:00.000Z";
-        for (end, width, number) in [
-            (4, 4, year),
-            (7, 2, month),
-            (10, 2, day),
-            (13, 2, seconds / 3_600 % 24),
-            (16, 2, seconds / 60 % 60),
-            (19, 2, seconds % 60),
-            (23, 3, millis),
-        ] {
-            let mut rest = number;
-            for digit in text.iter_mut().take(end).rev().take(width) {
-                *digit = b'0' | u8::try_from(rest % 10).unwrap_or(0);
-                rest /= 10;
-            }
-        }
-        text
+        let of_day = seconds % 86_400;
+        let [y1, y2] = two_digits(year / 100);
+        let [y3, y4] = two_digits(year % 100);
+        let [m1, m2] = two_digits(month);
+        let [d1, d2] = two_digits(day);
+        let [h1, h2] = two_digits(of_day / 3_600);
+        let [i1, i2] = two_digits(of_day / 60 % 60);
+        let [s1, s2] = two_digits(of_day % 60);
+        let [f1, f2] = two_digits(millis / 10);
+        let [_, f3] = two_digits(millis % 10);
+        [
+            y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2,
+            b'.', f1, f2, f3, b'Z',
+        ]
     }
 
     /// Whole seconds since the unix epoch.
@@ -122,6 +119,23 @@ impl Timestamp {
         Some(Self(seconds.checked_mul(SECOND)?.checked_add(nanos)?))
     }
 }
+
+/// A number below 100 as two digits.
+pub(crate) fn two_digits(number: u64) -> [u8; 2] {
+    usize::try_from(number).ok().and_then(|number| DIGITS.get(number)).copied().unwrap_or(*b"00")
+}
+
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+static DIGITS: [[u8; 2]; 100] = {
+    let mut table = [*b"00"; 100];
+    let (mut number, mut tens, mut ones) = (0, b'0', b'0');
+    while number < table.len() {
+        table[number] = [tens, ones];
+        (tens, ones) = if ones == b'9' { (tens + 1, b'0') } else { (tens, ones + 1) };
+        number += 1;
+    }
+    table
+};
 
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-12-01T00:00:00.000Z`.

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::bytes::holds;
+
 /// What every key of this format begins with.
 pub const PREFIX: &str = "pcl_";
 /// Characters that hold the random bytes.
@@ -55,7 +57,7 @@ pub fn write(random: &[u8; 32]) -> String {
 /// they do not belong, and must not be found in a log.
 pub(crate) fn without_keys(text: &[u8]) -> Cow<'_, [u8]> {
     // Looked for first because it is rare, and found faster than four bytes.
-    if !text.contains(&b'_') {
+    if !holds(text, b'_') {
         return Cow::Borrowed(text);
     }
     let mut shown = Vec::new();

@@ -12,6 +12,7 @@ use siphasher::sip::SipHasher13;
 use super::jwks::Version;
 use super::token::Token;
 use super::tokens::Keyring;
+use crate::bytes::same;
 use crate::time::Timestamp;
 
 /// Places that one token can take.
@@ -70,7 +71,7 @@ impl TokenCache {
         now: Timestamp,
     ) -> Option<Rc<Token>> {
         let mut ways = self.set(spot).iter_mut().flatten();
-        let found = ways.find(|entry| entry.spot == spot && *entry.text == *text);
+        let found = ways.find(|entry| entry.spot == spot && same(&entry.text, text));
         let found = found.filter(|entry| {
             now < entry.token.end && keyring.version(entry.token.issuer, now) == Some(entry.keys)
         });
@@ -98,7 +99,7 @@ impl TokenCache {
             return;
         }
         let worth = |place: &Option<Entry>| match place {
-            Some(held) if held.spot == spot && *held.text == *text => (0, Timestamp::default()),
+            Some(held) if held.spot == spot && same(&held.text, text) => (0, Timestamp::default()),
             None => (1, Timestamp::default()),
             Some(held) if held.token.end <= now => (2, held.used),
             Some(held) => (3, held.used),
