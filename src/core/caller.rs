@@ -1,6 +1,7 @@
 //! Where a request comes from, by the policy's choice of whom to believe.
 
 use crate::address::{Address, Cidr};
+use crate::host;
 use crate::policy::AddressSource;
 use crate::request::Request;
 
@@ -69,8 +70,7 @@ fn entry(text: &[u8]) -> Option<Address> {
 fn split(text: &[u8]) -> Option<(Address, u16)> {
     let colon = text.iter().rposition(|byte| *byte == b':')?;
     let (address, port) = text.split_at_checked(colon)?;
-    let port = port.strip_prefix(b":").filter(|port| port.iter().all(u8::is_ascii_digit))?;
-    let port = str::from_utf8(port).ok()?.parse().ok()?;
+    let port = host::port(port.strip_prefix(b":")?)?;
     let bracketed = address.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
     let address = match bracketed {
         Some(inside) => Address::parse(inside).filter(|_| inside.contains(&b':')),

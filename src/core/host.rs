@@ -27,24 +27,45 @@ pub(crate) fn canonical(authority: &[u8]) -> Result<Cow<'_, str>, Fault> {
         return Ok(Cow::Owned(format!("[{address}]")));
     }
     let host = host.strip_suffix('.').unwrap_or(host);
-    let good = |label: &str| !label.is_empty() && label.bytes().all(is_label_byte);
-    if host.split('.').all(good) { Ok(lower(host)) } else { Err("the host is not a name") }
+    if is_name(host) { Ok(lower(host)) } else { Err("the host is not a name") }
+}
+
+/// Labels that are not empty, with dots between.
+fn is_name(host: &str) -> bool {
+    let mut label_is_empty = true;
+    for byte in host.bytes() {
+        if !(is_label_byte(byte) || byte == b'.' && !label_is_empty) {
+            return false;
+        }
+        label_is_empty = byte == b'.';
+    }
+    !label_is_empty
 }
 
 fn without_port(text: &str) -> Result<&str, Fault> {
-    let (host, rest) = if text.starts_with('[') {
-        let end = text.find(']').ok_or("the host has no closing bracket")?;
-        text.split_at_checked(end.saturating_add(1)).unwrap_or((text, ""))
+    let find = |wanted| text.bytes().position(|byte| byte == wanted);
+    let end = if text.starts_with('[') {
+        find(b']').ok_or("the host has no closing bracket")?.saturating_add(1)
     } else {
-        text.split_at_checked(text.find(':').unwrap_or(text.len())).unwrap_or((text, ""))
+        find(b':').unwrap_or(text.len())
     };
+    let (host, rest) = text.split_at_checked(end).unwrap_or((text, ""));
     match rest.strip_prefix(':') {
         None if rest.is_empty() => Ok(host),
-        Some(port) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            if port.parse::<u16>().is_ok() { Ok(host) } else { Err("the port is not a port") }
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            port(digits.as_bytes()).map(|_| host).ok_or("the port is not a port")
         }
         _ => Err("the host is followed by something that is not a port"),
     }
+}
+
+/// The number of a port: decimal digits and nothing else, up to 65535.
+pub(crate) fn port(digits: &[u8]) -> Option<u16> {
+    let number = digits.iter().try_fold(0_u32, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u32::from(byte & 0x0f))?;
+        Some(number.saturating_mul(10).saturating_add(digit))
+    })?;
+    u16::try_from(number).ok().filter(|_| !digits.is_empty())
 }
 
 const fn is_label_byte(byte: u8) -> bool {

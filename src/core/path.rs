@@ -60,10 +60,37 @@ impl<'r> Path<'r> {
     pub fn query(&self) -> Option<&'r [u8]> {
         self.query
     }
+}
 
-    /// The segments between slashes: `/a/b/` has `a`, `b` and an empty one.
-    pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.text.split('/').skip(1)
+/// The segments of a path between its slashes: `/a/b/` has `a`, `b` and an empty one. A slash at the
+/// start may be missing.
+#[derive(Clone, Debug)]
+pub(crate) struct Segments<'t>(Option<&'t str>);
+
+impl<'t> Segments<'t> {
+    pub(crate) fn of(path: &'t str) -> Self {
+        Self(Some(path.strip_prefix('/').unwrap_or(path)))
+    }
+
+    /// Whether there is no further segment.
+    fn is_over(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl<'t> Iterator for Segments<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        let text = self.0?;
+        // Segments are short: looking byte by byte is over before a search of words has begun.
+        let end = text.bytes().position(|byte| byte == b'/');
+        let Some((segment, rest)) = end.and_then(|end| text.split_at_checked(end)) else {
+            self.0 = None;
+            return Some(text);
+        };
+        self.0 = rest.strip_prefix('/');
+        Some(segment)
     }
 }
 
@@ -78,13 +105,13 @@ fn check_query(query: &[u8]) -> Result<(), Fault> {
 }
 
 fn check_segments(text: &str) -> Result<(), Fault> {
-    let Some(rest) = text.strip_prefix('/') else {
+    if !text.starts_with('/') {
         return Err("the path does not begin with a slash");
-    };
-    let mut segments = rest.split('/').peekable();
+    }
+    let mut segments = Segments::of(text);
     while let Some(segment) = segments.next() {
         match segment {
-            "" if segments.peek().is_some() => return Err("the path holds an empty segment"),
+            "" if !segments.is_over() => return Err("the path holds an empty segment"),
             "." | ".." => return Err("the path holds a dot segment"),
             _ => {}
         }
@@ -153,12 +180,22 @@ fn push_escape(text: &mut String, byte: u8) {
     }
 }
 
-/// `pchar` of RFC 3986 section 3.3 without `;`, and the slash.
-const fn is_pchar_or_slash(byte: u8) -> bool {
-    matches!(byte,
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
-        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' | b'/')
+/// Whether a byte is a `pchar` of RFC 3986 section 3.3 without `;`, or the slash.
+fn is_pchar_or_slash(byte: u8) -> bool {
+    PCHAR_OR_SLASH.get(usize::from(byte)) == Some(&true)
 }
+
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+static PCHAR_OR_SLASH: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut bytes: &[u8] =
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@/";
+    while let [byte, rest @ ..] = bytes {
+        table[*byte as usize] = true;
+        bytes = rest;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

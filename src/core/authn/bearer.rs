@@ -35,9 +35,11 @@ pub(crate) fn bearer(value: &[u8]) -> Bearer<'_> {
 
 /// What follows the scheme `Bearer` at the start of a text.
 fn after_scheme(text: &[u8]) -> Option<&[u8]> {
-    let length = text.iter().take_while(|byte| is_token(**byte)).count();
-    let (scheme, rest) = text.split_at_checked(length)?;
-    scheme.eq_ignore_ascii_case(b"bearer").then_some(rest)
+    let (scheme, rest) = text.split_first_chunk()?;
+    // Of every letter two bytes have this bit added: its two cases.
+    let is_bearer = scheme.map(|byte| byte | 0x20) == *b"bearer";
+    let ends_here = !rest.first().is_some_and(|byte| is_token(*byte));
+    (is_bearer && ends_here).then_some(rest)
 }
 
 /// A character of a token (RFC 9110 section 5.6.2).

@@ -1,5 +1,7 @@
 //! Patterns of host and path, as routes have them.
 
+use crate::path::Segments;
+
 /// Which hosts a pattern means.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HostPattern {
@@ -29,7 +31,7 @@ pub(crate) struct PathPattern {
 impl PathPattern {
     /// The segment of a canonical path at this position, if the path is one of the pattern's.
     pub(crate) fn segment<'t>(&self, path: &'t str, position: usize) -> Option<&'t str> {
-        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        let mut segments = Segments::of(path);
         let mut wanted = None;
         for (at, pattern) in self.segments.iter().enumerate() {
             let segment = segments.next()?;
