@@ -32,7 +32,7 @@ pub struct Forward<'d> {
     /// Request headers to set after that, replacing every line of the name.
     pub set: Vec<(&'d str, Cow<'d, [u8]>)>,
     /// Response headers to add.
-    pub response: Vec<(&'d str, String)>,
+    pub response: Vec<(Cow<'static, str>, String)>,
 }
 
 /// A reply by the gateway itself.
@@ -64,14 +64,14 @@ impl<'r> Decision<'_, 'r> {
         self.strip_sources(&mut forward);
         self.set_identity(&mut forward);
         if !self.only_observes() {
-            forward.response = rate_limit_headers(&self.limits);
+            forward.response.extend(named(rate_limit_headers(&self.limits).into_iter().flatten()));
         }
-        forward.response.extend(self.schedule_headers());
+        forward.response.extend(named(self.schedule_headers()));
         let key = self.principal.as_ref().and_then(|principal| principal.key());
         let retiring = key.filter(|key| key.is_retiring());
         if let (Some(key), Some(header)) = (retiring, &self.policy.retiring_header) {
             let end = key.expires.map_or_else(|| "true".to_owned(), |end| end.to_string());
-            forward.response.push((header, end));
+            forward.response.push((Cow::Owned(header.to_string()), end));
         }
         forward
     }
@@ -142,7 +142,7 @@ impl<'r> Decision<'_, 'r> {
         reply.headers.extend(self.challenges(denial));
         if public == Public::RateLimited {
             reply.headers.push(("retry-after", retry_after(&self.limits).to_string()));
-            reply.headers.extend(rate_limit_headers(&self.limits));
+            reply.headers.extend(rate_limit_headers(&self.limits).into_iter().flatten());
         }
         reply.headers.extend(self.schedule_headers());
         if reply.grpc_status.is_none() {
@@ -210,11 +210,11 @@ fn retry_after(limits: &[LimitReport<'_>]) -> u64 {
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11): for every limit that
 /// applied, `q` tokens that refill in `w` seconds, `r` left, all back in `t` seconds. A limit that
 /// refuses has none left and one again in `t`.
-fn rate_limit_headers<'d>(limits: &[LimitReport<'_>]) -> Vec<(&'d str, String)> {
+fn rate_limit_headers(limits: &[LimitReport<'_>]) -> Option<[(&'static str, String); 2]> {
     if limits.is_empty() {
-        return Vec::new();
+        return None;
     }
-    let (mut policy, mut state) = (Vec::with_capacity(64), Vec::with_capacity(64));
+    let (mut policy, mut state) = (Vec::with_capacity(96), Vec::with_capacity(96));
     for report in limits {
         let (remaining, wait) = match report.state {
             State::Open { remaining, full_in, .. } => (remaining, full_in),
@@ -225,7 +225,14 @@ fn rate_limit_headers<'d>(limits: &[LimitReport<'_>]) -> Vec<(&'d str, String)> 
         item(&mut state, name, [(";r=", remaining), (";t=", seconds(wait))]);
     }
     let text = |line| String::from_utf8(line).unwrap_or_default();
-    vec![("ratelimit-policy", text(policy)), ("ratelimit", text(state))]
+    Some([("ratelimit-policy", text(policy)), ("ratelimit", text(state))])
+}
+
+/// Lines of a response as they are kept until it comes.
+fn named(
+    lines: impl IntoIterator<Item = (&'static str, String)>,
+) -> impl Iterator<Item = (Cow<'static, str>, String)> {
+    lines.into_iter().map(|(name, value)| (Cow::Borrowed(name), value))
 }
 
 /// One member of a list (RFC 9651 section 3.1): a name that needs no escapes, and numbers.

@@ -1,5 +1,6 @@
 //! One request: headers in, a decision, and what it asks for carried out.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
@@ -40,7 +41,7 @@ pub(crate) struct Http {
 }
 
 /// Names and values to add to a response.
-type ResponseLines = Vec<(Box<str>, String)>;
+type ResponseLines = Vec<(Cow<'static, str>, String)>;
 
 /// A request and its response.
 struct Stream {
@@ -255,8 +256,7 @@ impl Http {
             Effects::Reply(reply) => Carried::Reply(reply),
             Effects::Forward(forward) => {
                 host::edit_request(&forward)?;
-                let lines = forward.response.into_iter();
-                Carried::Forward(lines.map(|(name, value)| (name.into(), value)).collect())
+                Carried::Forward(forward.response)
             }
         };
         self.record(decision)?;

@@ -71,7 +71,7 @@ pub(super) fn json(seen: &Seen<'_>) {
         Effects::Forward(forward) => json!({"forward": {
             "remove": forward.remove.iter().map(|name| shown(name)).collect::<Vec<_>>(),
             "set": pairs(forward.set.iter().map(|(name, value)| (*name, edit(name, value)))),
-            "response": pairs(forward.response.iter().map(|(name, value)| (*name, value.clone()))),
+            "response": pairs(forward.response.iter().map(|(name, value)| (&**name, value.clone()))),
         }}),
     };
     print_json(&json!({
