@@ -46,6 +46,16 @@ impl Address {
         }
     }
 
+    /// Foretells the order of addresses, as [`crate::sorted::sort_by_rank`] needs it: of two ranks the
+    /// smaller one comes first. All IPv4 comes first, and each of it has a rank of its own.
+    pub(crate) const fn rank(self) -> u64 {
+        match self {
+            Self::V4(bits) => bits as u64,
+            // The upper bits are the half that tells most prefixes apart.
+            Self::V6(bits) => (bits >> 65) as u64 | 1 << 63,
+        }
+    }
+
     /// Writes the address as it is displayed. Every record has one, and most are IPv4: those without the
     /// machinery of formatting.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
@@ -148,15 +158,6 @@ impl Cidr {
     /// The highest address of the range.
     pub const fn last(&self) -> Address {
         self.last
-    }
-
-    /// Foretells the order of ranges, as [`crate::sorted::sort_by_rank`] needs it.
-    pub(crate) const fn rank(&self) -> u64 {
-        match self.first {
-            Address::V4(bits) => bits as u64,
-            // The upper bits are the half that tells most prefixes apart; all IPv4 comes first.
-            Address::V6(bits) => (bits >> 65) as u64 | 1 << 63,
-        }
     }
 
     /// Number of leading bits that all addresses of the range share.

@@ -34,7 +34,8 @@ const fn differ(one: &[u8; 16], other: &[u8; 16]) -> u128 {
 /// Whether a byte stands in a text.
 pub(crate) fn holds(text: &[u8], byte: u8) -> bool {
     let (words, rest) = text.as_chunks();
-    words.iter().any(|bytes| is_in(byte, word(*bytes)) & TOPS != 0) || rest.contains(&byte)
+    words.iter().any(|bytes| is_in(byte, word(*bytes)) & TOPS != 0)
+        || !rest.iter().all(|other| *other != byte)
 }
 
 /// Whether all bytes are printable ASCII, and none of them a quote or a backslash.

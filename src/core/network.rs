@@ -95,6 +95,8 @@ pub(crate) struct NetworkTable {
     names: Box<[Box<str>]>,
     has_ranges: Box<[bool]>,
     ranges: Box<[Range]>,
+    /// The ranks of the ranges' first addresses: close together and compared in one step.
+    ranks: Box<[u64]>,
     countries: Box<[(Country, NetworkId)]>,
 }
 
@@ -112,10 +114,12 @@ impl NetworkTable {
         }
         let mut countries = countries;
         sort(&mut countries);
+        let ranges = nest(entries);
         Self {
             names: names.into(),
             has_ranges: has_ranges.into(),
-            ranges: nest(entries),
+            ranks: ranges.iter().map(|range| range.entry.cidr.first().rank()).collect(),
+            ranges,
             countries: countries.into(),
         }
     }
@@ -151,7 +155,13 @@ impl NetworkTable {
 
     /// Every range that holds an address, innermost first.
     fn holding(&self, address: Address) -> impl Iterator<Item = &Entry> {
-        let after = self.ranges.partition_point(|range| range.entry.cidr.first() <= address);
+        let rank = address.rank();
+        let mut after = self.ranks.partition_point(|other| *other <= rank);
+        let begins_later = |range: &Range| range.entry.cidr.first() > address;
+        if after.checked_sub(1).and_then(|last| self.ranges.get(last)).is_some_and(begins_later) {
+            // Ranges of one rank, and only some of them begin before: their order is that of addresses.
+            after = self.ranges.partition_point(|range| !begins_later(range));
+        }
         let mut next = after.checked_sub(1);
         std::iter::from_fn(move || {
             let range = self.ranges.get(next?)?;
@@ -173,7 +183,7 @@ pub(crate) struct Caller {
 fn nest(mut entries: Vec<Entry>) -> Box<[Range]> {
     let order =
         |entry: &Entry| (entry.cidr.first(), entry.cidr.length(), entry.network, entry.until);
-    sort_by_rank(&mut entries, |entry| entry.cidr.rank(), |a, b| order(a).cmp(&order(b)));
+    sort_by_rank(&mut entries, |entry| entry.cidr.first().rank(), |a, b| order(a).cmp(&order(b)));
     let mut ranges: Vec<Range> = Vec::with_capacity(entries.len());
     let mut around: Vec<u32> = Vec::new();
     for entry in entries {
@@ -245,6 +255,30 @@ mod tests {
         assert_eq!(found(&table, &[1], "10.2.0.0", None, 0), None);
         assert_eq!(found(&table, &[0], "10.255.255.255", None, 0), Some(0));
         assert_eq!(found(&table, &[0, 1, 2], "11.0.0.0", None, 0), None);
+    }
+
+    #[test]
+    fn ranges_of_one_rank_are_told_apart() {
+        let table = table(
+            &[
+                ("2001:db8::/32", 0, None),
+                ("2001:db8::1/128", 1, None),
+                ("2001:db8::5/128", 1, None),
+                ("2001:db8:0:1::/64", 2, None),
+            ],
+            &[],
+        );
+        for (address, held) in
+            [("::", [0].as_slice()), ("::1", &[0, 1]), ("::3", &[0]), ("::5", &[0, 1])]
+        {
+            let address = format!("2001:db8{address}");
+            for network in 0..3 {
+                let expected = held.contains(&network).then_some(network);
+                assert_eq!(found(&table, &[network], &address, None, 0), expected, "{address}");
+            }
+        }
+        assert_eq!(found(&table, &[1, 2], "2001:db8:0:1::1", None, 0), Some(2));
+        assert_eq!(found(&table, &[0, 1, 2], "2001:db7:ffff::", None, 0), None);
     }
 
     #[test]

@@ -41,12 +41,11 @@ impl<'r> Path<'r> {
         if let Some(query) = query {
             check_query(query)?;
         }
-        let text = if path.iter().copied().all(is_pchar_or_slash) {
+        if is_canonical(path) {
             let text = str::from_utf8(path).map_err(|_| "the path holds a byte outside ASCII")?;
-            Cow::Borrowed(text)
-        } else {
-            Cow::Owned(canonical(path)?)
-        };
+            return Ok(Self { text: Cow::Borrowed(text), query });
+        }
+        let text = Cow::Owned(canonical(path)?);
         check_segments(&text)?;
         Ok(Self { text, query })
     }
@@ -92,6 +91,18 @@ impl<'t> Iterator for Segments<'t> {
         self.0 = rest.strip_prefix('/');
         Some(segment)
     }
+}
+
+/// Whether a path is in canonical form by the looks of it: nothing to decode or to encode, no segment
+/// that is empty or begins with a dot. Nearly all are.
+fn is_canonical(path: &[u8]) -> bool {
+    let mut after_slash = false;
+    path.first() == Some(&b'/')
+        && path.iter().all(|byte| {
+            let is_odd = after_slash && matches!(byte, b'/' | b'.');
+            after_slash = *byte == b'/';
+            is_pchar_or_slash(*byte) && !is_odd
+        })
 }
 
 fn check_query(query: &[u8]) -> Result<(), Fault> {

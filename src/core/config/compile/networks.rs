@@ -65,7 +65,7 @@ fn ranges(
         seen.push((cidr, index));
         entries.push(Entry { cidr, network: id, until });
     }
-    sort_by_rank(&mut seen, |(cidr, _)| cidr.rank(), Ord::cmp);
+    sort_by_rank(&mut seen, |(cidr, _)| cidr.first().rank(), Ord::cmp);
     for pair in seen.windows(2) {
         let [(first, earlier), (second, later)] = pair else { continue };
         if first == second {
