@@ -1,7 +1,8 @@
-"""One Envoy with one worker on loopback, and the CPU time that it has used."""
+"""One Envoy on loopback, and the CPU time and the memory that it uses."""
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,17 +22,20 @@ class Trouble(Exception):
 
 
 class Gateway:
-    def __init__(self, envoy, chain, core, environment):
+    """Runs on those cores, with one worker unless told otherwise."""
+
+    def __init__(self, envoy, chain, cores, environment=None, workers=1, upstream=None):
+        self.begun = time.monotonic()
         self.folder = tempfile.TemporaryDirectory(prefix="portcullis-bench-")
         self.path = Path(self.folder.name)
         self.port, admin = free_ports(2)
         self.admin = f"http://127.0.0.1:{admin}"
-        (self.path / "envoy.json").write_text(json.dumps(chains.configuration(chain, self.port, admin, self.access_log)))
-        command = [str(envoy), "-c", str(self.path / "envoy.json"), "--concurrency", "1", "-l", "warning", "--disable-hot-restart"]
+        (self.path / "envoy.json").write_text(json.dumps(chains.configuration(chain, self.port, admin, self.access_log, upstream)))
+        command = [str(envoy), "-c", str(self.path / "envoy.json"), "--concurrency", str(workers), "-l", "warning", "--disable-hot-restart"]
         with (self.path / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | environment,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+                command, stdout=log, stderr=log, env=os.environ | (environment or {}),
+                preexec_fn=lambda: os.sched_setaffinity(0, cores))
 
     @property
     def access_log(self):
@@ -52,12 +56,18 @@ class Gateway:
         except OSError:
             return False
 
-    def cpu(self):
-        """Seconds, user and system, of all threads."""
+    def cpu(self, threads=""):
+        """Seconds, user and system, of all threads, or of those whose names begin so."""
         spent = 0
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            spent += int((task / "schedstat").read_text().split()[0])
+            if (task / "comm").read_text().startswith(threads):
+                spent += int((task / "schedstat").read_text().split()[0])
         return spent / 1e9
+
+    def memory(self):
+        """Megabytes that are in memory (RSS)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
     def count(self, name):
         """The sum of all counters whose name ends in `name`."""
