@@ -46,6 +46,10 @@ def ranges(denied, count=RANGES):
     return [*some, (denied, 32)]
 
 
+def cidrs(denied, count=RANGES):
+    return [f"{prefix}/{length}" for prefix, length in ranges(denied, count)]
+
+
 # --- no filter, and the least that one in Wasm can be ---
 
 
@@ -193,7 +197,7 @@ def policy(row):
         "version": 1,
         "gateway": "bench",
         "realm": "bench",
-        "networks": {"blocked": {"cidrs": [f"{prefix}/{length}" for prefix, length in ranges(row.denied)]}},
+        "networks": {"blocked": {"cidrs": cidrs(row.denied)}},
         "deny": ["blocked"],
         "identity_headers": {"consumer": "x-client"},
         "roles": {"reader": [SCOPE, "orders:write"]},
@@ -206,13 +210,13 @@ def policy(row):
     }
     if row.algorithm:
         document["jwt"] = {"cache_tokens": CACHED_TOKENS}
-        document["issuers"] = [issuer(row)]
+        keys = {"secrets": [SECRET_VARIABLE]} if row.has_secret else {"jwks": row.tokens.jwks()}
+        document["issuers"] = [issuer("corp", ISSUER, row.algorithm, keys)]
     return document
 
 
-def issuer(row, name="corp", address=ISSUER):
-    keys = {"secrets": [SECRET_VARIABLE]} if row.has_secret else {"jwks": row.tokens.jwks()}
-    return {"name": name, "issuer": address, "audiences": [AUDIENCE], "algorithms": [row.algorithm],
+def issuer(name, address, algorithm, keys):
+    return {"name": name, "issuer": address, "audiences": [AUDIENCE], "algorithms": [algorithm],
             "keys": keys, "claims": {"consumer": "client_id", "scopes": "scope"}}
 
 
@@ -220,10 +224,13 @@ def consumer(number, row):
     entry = {"name": client(number), "limits": ["per-client"]}
     if row.algorithm:
         return entry | {"roles": ["reader"], "tokens": [{"issuer": "corp", "value": client(number)}]}
-    digest = hashlib.sha256(key(number).encode()).hexdigest()
     # The first client lacks the scope, so that its refusal can be seen.
     role = {"roles": ["reader"]} if number else {"scopes": ["orders:write"]}
-    return entry | role | {"api_keys": [{"id": f"key-{number}", "sha256": digest, "format": "opaque"}]}
+    return entry | role | {"api_keys": [api_key(number)]}
+
+
+def api_key(number):
+    return {"id": f"key-{number}", "sha256": hashlib.sha256(key(number).encode()).hexdigest(), "format": "opaque"}
 
 
 # --- the access log: the same facts, in JSON ---
@@ -257,6 +264,7 @@ def text_log():
 def configuration(chain, port, admin, log, upstream=None):
     """One listener with that chain, which answers itself, or has the server on the port `upstream` answer."""
     answer = {"direct_response": {"status": 200}} if upstream is None else {"route": {"cluster": "upstream"}}
+    prefixes = chain.get("prefixes") or [f"/v1/resource-{number}/" for number in range(ROUTES)]
     manager = {
         "@type": TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bench",
@@ -266,9 +274,8 @@ def configuration(chain, port, admin, log, upstream=None):
         "access_log": [{"name": "file", "typed_config": {
             "@type": TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": str(log), "log_format": chain["log"]}}],
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
-            {"name": f"route-{number}", "match": {"prefix": f"/v1/resource-{number}/"},
-             **answer, "typed_per_filter_config": chain["routes"]}
-            for number in range(ROUTES)]}]},
+            {"name": f"route-{number}", "match": {"prefix": prefix}, **answer, "typed_per_filter_config": chain["routes"]}
+            for number, prefix in enumerate(prefixes)]}]},
         "http_filters": [*chain["filters"], {"name": "router", "typed_config": {"@type": HTTP + "router.v3.Router"}}],
     }
     return {

@@ -14,6 +14,7 @@ from pathlib import Path
 import chains
 
 READY_SECONDS = 60
+GUARD = 2 << 30  # bytes: less than what V8 keeps free, more than anybody else does
 GIVEN = set()
 
 
@@ -25,7 +26,7 @@ class Gateway:
     """Runs on those cores, with one worker unless told otherwise."""
 
     def __init__(self, envoy, chain, cores, environment=None, workers=1, upstream=None):
-        self.begun = time.monotonic()
+        self.begun, self.workers = time.monotonic(), workers
         self.folder = tempfile.TemporaryDirectory(prefix="portcullis-bench-")
         self.path = Path(self.folder.name)
         self.port, admin = free_ports(2)
@@ -56,6 +57,10 @@ class Gateway:
         except OSError:
             return False
 
+    def age(self):
+        """Seconds since the start."""
+        return time.monotonic() - self.begun
+
     def cpu(self, threads=""):
         """Seconds, user and system, of all threads, or of those whose names begin so."""
         spent = 0
@@ -69,6 +74,17 @@ class Gateway:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
+    def vm_memory(self):
+        """Megabytes of the largest Wasm VM's memory; 0 without one. V8 keeps gigabytes of addresses free behind each."""
+        largest, before = 0, (0, 0)
+        for line in Path(f"/proc/{self.process.pid}/maps").read_text().splitlines():
+            addresses, rights, *_ = line.split()
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            if rights == "---p" and end - start > GUARD and before[1] == start:
+                largest = max(largest, start - before[0])
+            before = (start, end)
+        return largest / 2**20
+
     def count(self, name):
         """The sum of all counters whose name ends in `name`."""
         with urllib.request.urlopen(f"{self.admin}/stats?format=json", timeout=5) as answer:
@@ -79,9 +95,9 @@ class Gateway:
         """Envoy appends, so it goes on at the new end."""
         os.truncate(self.access_log, 0)
 
-    def status(self, headers, source="127.0.0.1"):
+    def status(self, headers, source="127.0.0.1", path=chains.path()):
         """The status that one request gets."""
-        lines = [f"GET {chains.path()} HTTP/1.1", "host: api.example.com", "connection: close", *headers, "", ""]
+        lines = [f"GET {path} HTTP/1.1", "host: api.example.com", "connection: close", *headers, "", ""]
         with socket.create_connection(("127.0.0.1", self.port), 5, (source, 0)) as connection:
             connection.sendall("\r\n".join(lines).encode())
             return int(connection.makefile("rb").readline().split()[1])

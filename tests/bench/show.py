@@ -32,6 +32,24 @@ def row(result):
     return result
 
 
+def scale(result):
+    notes = [note for note in (result["bound"], goal(result) if result["goal"] else "") if note]
+    print("; ".join([f"{result['scale']:22} ratio {spread(result)} of {result['largest']} to {result['smallest']}", *notes]))
+    chain_lines(result["chains"])
+    for name, start in result["starts"].items():
+        print(f"    {name:20} {start['policy_mb']:6.2f} MB of policy, loaded in {start['load_s']:.3f} s of each worker's CPU; first answer after "
+              f"{start['start_s']:.1f} s; Envoy {start['rss_mb']:.0f} MB, then {start['rss_after_mb']:.0f} MB, of which each VM {start['vm_mb']:.1f} MB", flush=True)
+    return result
+
+
+def start(result):
+    print(f"{'start':22} compiling the module of {result['module_bytes'] / 1000:.0f} KB and starting its VMs: "
+          f"{result['compile_cpu_s']:.2f} s of CPU, {result['compile_s']:.2f} s\n"
+          f"{'':22} Envoy {result['no_filter_mb']:.0f} MB without a filter, {result['rss_mb']:.0f} MB with it; "
+          f"memory of one VM {result['vm_mb']:.1f} MB\n", flush=True)
+    return result
+
+
 def spread(result):
     low, high = result["ratio_interval"]
     return f"{result['ratio']:.2f} ({low:.2f} to {high:.2f})"
@@ -43,7 +61,7 @@ def goal(result):
 
 def chain_lines(compared):
     for name, chain in compared.items():
-        print(f"    {name:17} {chain['cpu_us']:6.1f} us, added {chain['added_us']:6.1f}; {chain['rps']:6.0f}/s, "
+        print(f"    {name:20} {chain['cpu_us']:6.1f} us, added {chain['added_us']:6.1f}; {chain['rps']:6.0f}/s, "
               f"p50 {chain['p50_us']:5.0f} us, p99 {chain['p99_us']:5.0f} us, Envoy busy {chain['busy']:.0%}", flush=True)
 
 
