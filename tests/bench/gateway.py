@@ -1,7 +1,8 @@
-"""One Envoy with one worker on loopback, and the CPU time that it has used."""
+"""One Envoy on loopback, and the CPU time and the memory that it uses."""
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import chains
 
 READY_SECONDS = 60
+GUARD = 2 << 30  # bytes: less than what V8 keeps free, more than anybody else does
 GIVEN = set()
 
 
@@ -21,17 +23,20 @@ class Trouble(Exception):
 
 
 class Gateway:
-    def __init__(self, envoy, chain, core, environment):
+    """Runs on those cores, with one worker unless told otherwise."""
+
+    def __init__(self, envoy, chain, cores, environment=None, workers=1, upstream=None):
+        self.begun, self.workers = time.monotonic(), workers
         self.folder = tempfile.TemporaryDirectory(prefix="portcullis-bench-")
         self.path = Path(self.folder.name)
         self.port, admin = free_ports(2)
         self.admin = f"http://127.0.0.1:{admin}"
-        (self.path / "envoy.json").write_text(json.dumps(chains.configuration(chain, self.port, admin, self.access_log)))
-        command = [str(envoy), "-c", str(self.path / "envoy.json"), "--concurrency", "1", "-l", "warning", "--disable-hot-restart"]
+        (self.path / "envoy.json").write_text(json.dumps(chains.configuration(chain, self.port, admin, self.access_log, upstream)))
+        command = [str(envoy), "-c", str(self.path / "envoy.json"), "--concurrency", str(workers), "-l", "warning", "--disable-hot-restart"]
         with (self.path / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | environment,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+                command, stdout=log, stderr=log, env=os.environ | (environment or {}),
+                preexec_fn=lambda: os.sched_setaffinity(0, cores))
 
     @property
     def access_log(self):
@@ -52,12 +57,33 @@ class Gateway:
         except OSError:
             return False
 
-    def cpu(self):
-        """Seconds, user and system, of all threads."""
+    def age(self):
+        """Seconds since the start."""
+        return time.monotonic() - self.begun
+
+    def cpu(self, threads=""):
+        """Seconds, user and system, of all threads, or of those whose names begin so."""
         spent = 0
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            spent += int((task / "schedstat").read_text().split()[0])
+            if (task / "comm").read_text().startswith(threads):
+                spent += int((task / "schedstat").read_text().split()[0])
         return spent / 1e9
+
+    def memory(self):
+        """Megabytes that are in memory (RSS)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+    def vm_memory(self):
+        """Megabytes of the largest Wasm VM's memory; 0 without one. V8 keeps gigabytes of addresses free behind each."""
+        largest, before = 0, (0, 0)
+        for line in Path(f"/proc/{self.process.pid}/maps").read_text().splitlines():
+            addresses, rights, *_ = line.split()
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            if rights == "---p" and end - start > GUARD and before[1] == start:
+                largest = max(largest, start - before[0])
+            before = (start, end)
+        return largest / 2**20
 
     def count(self, name):
         """The sum of all counters whose name ends in `name`."""
@@ -69,9 +95,9 @@ class Gateway:
         """Envoy appends, so it goes on at the new end."""
         os.truncate(self.access_log, 0)
 
-    def status(self, headers, source="127.0.0.1"):
+    def status(self, headers, source="127.0.0.1", path=chains.path()):
         """The status that one request gets."""
-        lines = [f"GET {chains.path()} HTTP/1.1", "host: api.example.com", "connection: close", *headers, "", ""]
+        lines = [f"GET {path} HTTP/1.1", "host: api.example.com", "connection: close", *headers, "", ""]
         with socket.create_connection(("127.0.0.1", self.port), 5, (source, 0)) as connection:
             connection.sendall("\r\n".join(lines).encode())
             return int(connection.makefile("rb").readline().split()[1])

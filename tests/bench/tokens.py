@@ -64,9 +64,18 @@ def build():
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def api_keys():
-    """The keys of all clients but the first, which lacks the scope."""
+def api_keys(numbers=range(1, chains.CLIENTS)):
+    """A file of keys: of all clients but the first, which lacks the scope, unless told otherwise."""
+    return lines("api-keys", map(chains.key, numbers))
+
+
+def single(credential):
+    """A file of one line."""
+    return lines("single", [credential])
+
+
+def lines(name, texts):
     FOLDER.mkdir(parents=True, exist_ok=True)
-    lines = FOLDER / "api-keys"
-    lines.write_text("\n".join(chains.key(number) for number in range(1, chains.CLIENTS)))
-    return lines
+    file = FOLDER / name
+    file.write_text("\n".join(texts))
+    return file

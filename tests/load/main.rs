@@ -1,13 +1,16 @@
-//! A bounded load of one kind of request on a local gateway, for `scripts/measure`.
+//! A bounded load of one kind of request on a local gateway, for `scripts/measure` and `scripts/bench`.
 //!
-//! Each connection has its thread and sends its share of the requests one after the other. Printed is
-//! one JSON line: answers by status, seconds, and latency percentiles in microseconds.
+//! Each connection has its thread and sends its share of the requests one after the other, over
+//! HTTP/1.1 or, with `--http 2`, over HTTP/2 without TLS. Printed is one JSON line: answers by status,
+//! seconds, and latency percentiles in microseconds.
 //!
-//! In header values `{address}` becomes another IPv4 address with every request, and `{line}` the
-//! next line of the file given by `--lines`.
+//! In the path and in header values `{address}` becomes another IPv4 address with every request, and
+//! `{line}` the next line of the file given by `--lines`.
+
+mod http1;
+mod http2;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,8 +25,18 @@ struct Plan {
     count: u32,
     first: u32,
     connections: u32,
+    http2: bool,
     next: AtomicU32,
 }
+
+/// One request: a GET.
+struct Request {
+    path: String,
+    /// Each `name: value`, names in lower case.
+    lines: Vec<String>,
+}
+
+const HOST: &str = "api.example.com";
 
 /// What came back over one connection.
 #[derive(Default)]
@@ -66,6 +79,7 @@ fn plan(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
         count: 1_000,
         first: 0,
         connections: 8,
+        http2: false,
         next: AtomicU32::new(0),
     };
     while let Some(name) = arguments.next() {
@@ -77,6 +91,7 @@ fn plan(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
             "--header" => plan.headers.push(value),
             "--count" => plan.count = number()?,
             "--first" => plan.first = number()?,
+            "--http" => plan.http2 = number()? == 2,
             "--connections" => plan.connections = number()?.max(1),
             "--lines" => {
                 let text = std::fs::read_to_string(&value)
@@ -99,7 +114,7 @@ fn run(plan: &Plan) -> Answers {
         }
         let request = request(plan, plan.first.saturating_add(turn));
         let begun = Instant::now();
-        if let Ok(status) = exchange(&mut connection, plan.port, request.as_bytes()) {
+        if let Ok(status) = exchange(&mut connection, plan, &request) {
             let count = answers.by_status.entry(status).or_default();
             *count = count.saturating_add(1);
         } else {
@@ -111,58 +126,52 @@ fn run(plan: &Plan) -> Answers {
 }
 
 /// Any address of 32.0.0.0/3, another one with every turn.
-fn request(plan: &Plan, turn: u32) -> String {
-    let mut text = format!("GET {} HTTP/1.1\r\nhost: api.example.com\r\n", plan.path);
+fn request(plan: &Plan, turn: u32) -> Request {
     let address = Ipv4Addr::from_bits(0x2000_0000 | turn & 0x1fff_ffff).to_string();
     let line = usize::try_from(turn)
         .ok()
         .and_then(|turn| plan.lines.get(turn.checked_rem(plan.lines.len())?))
         .map_or("", String::as_str);
-    for header in &plan.headers {
-        text.push_str(&header.replace("{address}", &address).replace("{line}", line));
-        text.push_str("\r\n");
-    }
-    text.push_str("\r\n");
-    text
+    let fill = |text: &String| text.replace("{address}", &address).replace("{line}", line);
+    Request { path: fill(&plan.path), lines: plan.headers.iter().map(fill).collect() }
 }
 
+enum Connection {
+    One(http1::Connection),
+    Two(http2::Connection),
+}
+
+/// Sends a request, on a new connection where there is none, and gives the status of its answer.
 fn exchange(
-    connection: &mut Option<BufReader<TcpStream>>,
-    port: u16,
-    request: &[u8],
+    connection: &mut Option<Connection>,
+    plan: &Plan,
+    request: &Request,
 ) -> std::io::Result<u16> {
-    let stream = if let Some(stream) = connection {
-        stream
-    } else {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        connection.insert(BufReader::new(stream))
+    let held = match connection {
+        Some(held) => held,
+        None => connection.insert(open(plan)?),
     };
-    stream.get_mut().write_all(request)?;
-    let (mut status, mut length, mut closes) = (0, 0_u64, false);
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if stream.read_line(&mut line)? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        let text = line.trim_end().to_ascii_lowercase();
-        if status == 0 {
-            status = text.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(1);
-        } else if let Some(value) = text.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or(0);
-        } else if text == "connection: close" {
-            closes = true;
-        } else if text.is_empty() {
-            break;
+    match held {
+        Connection::Two(two) => two.exchange(request),
+        Connection::One(one) => {
+            let (status, stays) = one.exchange(request)?;
+            if !stays {
+                *connection = None;
+            }
+            Ok(status)
         }
     }
-    std::io::copy(&mut stream.take(length), &mut std::io::sink())?;
-    if closes {
-        *connection = None;
-    }
-    Ok(status)
+}
+
+fn open(plan: &Plan) -> std::io::Result<Connection> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, plan.port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(if plan.http2 {
+        Connection::Two(http2::Connection::new(stream)?)
+    } else {
+        Connection::One(http1::Connection::new(stream))
+    })
 }
 
 fn report(answers: &Answers, elapsed: Duration) -> String {

@@ -4,6 +4,7 @@
 //! expected calls. Tests look at the outcome, and can meddle with any call.
 
 mod calls;
+mod fuel;
 mod guest;
 mod host;
 mod imports;
@@ -47,6 +48,7 @@ impl Vm {
     pub fn with(module: &Module, process: &Process) -> Self {
         let engine = module.engine();
         let mut store = Store::new(engine, Host::new(process.clone()));
+        fuel::fill(&mut store);
         let linker = imports::linker(engine).expect("imports are defined once");
         let instance =
             linker.instantiate_and_start(&mut store, module).expect("the module can be linked");
@@ -183,13 +185,15 @@ impl Vm {
 /// When it is not there.
 pub fn module() -> &'static Module {
     static MODULE: OnceLock<Module> = OnceLock::new();
-    MODULE.get_or_init(|| {
-        let path = std::env::var_os("PORTCULLIS_WASM").unwrap_or_else(|| {
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../target/portcullis.wasm").into()
-        });
-        let bytes = std::fs::read(&path).unwrap_or_else(|error| {
-            panic!("{}: {error}; run scripts/build", path.display());
-        });
-        Module::new(&Engine::default(), &bytes).expect("a valid module")
-    })
+    MODULE.get_or_init(|| load(&Engine::default()))
+}
+
+fn load(engine: &Engine) -> Module {
+    let path = std::env::var_os("PORTCULLIS_WASM").unwrap_or_else(|| {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../target/portcullis.wasm").into()
+    });
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}; run scripts/build", path.display());
+    });
+    Module::new(engine, &bytes).expect("a valid module")
 }
