@@ -32,11 +32,11 @@ BROWSER = [
 class Row:
     """One kind of request. Without an algorithm the credential is an API key.
 
-    `refused` is what it is refused for, one of REFUSED. `goal` is the ratio that is aimed at: to the
-    native chain, on the public route to the bare filter.
+    `refused` is what it is refused for, one of REFUSED. `goal` is the ratio that is aimed at, None
+    for none: to the native chain, on the public route to the bare filter.
     """
 
-    def __init__(self, name, algorithm=None, hot=False, public=False, refused=None, browser=False, upstream=False, http=1, goal=1.0):
+    def __init__(self, name, algorithm=None, hot=False, public=False, refused=None, browser=False, upstream=False, http=1, goal=None):
         self.name, self.algorithm, self.hot, self.public = name, algorithm, hot, public
         self.refused, self.browser, self.upstream, self.http, self.goal = refused, browser, upstream, http, goal
         self.tokens = None
@@ -109,13 +109,13 @@ class Row:
 
 
 ROWS = [
-    Row("api key"),
-    Row("jwt hot RS256", "RS256", hot=True),
-    Row("jwt hot ES256", "ES256", hot=True),
-    Row("jwt new RS256", "RS256"),
-    Row("jwt new ES256", "ES256"),
-    Row("jwt new HS256", "HS256"),
-    Row("jwt new EdDSA", "EdDSA"),
+    Row("api key", goal=1.1),
+    Row("jwt hot RS256", "RS256", hot=True, goal=0.7),
+    Row("jwt hot ES256", "ES256", hot=True, goal=0.7),
+    Row("jwt new RS256", "RS256", goal=0.65),
+    Row("jwt new ES256", "ES256", goal=0.75),
+    Row("jwt new HS256", "HS256", goal=0.65),
+    Row("jwt new EdDSA", "EdDSA", goal=1.1),
     Row("jwt new PS256", "PS256"),
     Row("public route", public=True, goal=1.3),
     Row("401 unknown key", refused="credential", goal=2.0),
@@ -123,9 +123,9 @@ ROWS = [
     Row("403 address", refused="address", goal=2.0),
     Row("403 scope", refused="scope", goal=2.0),
     Row("429 limit", refused="limit", goal=2.0),
-    Row("20-header browser", browser=True),
-    Row("api key, upstream", upstream=True),
-    Row("api key, HTTP/2", http=2),
-    Row("jwt hot RS256, upstream", "RS256", hot=True, upstream=True),
-    Row("jwt hot RS256, HTTP/2", "RS256", hot=True, http=2),
+    Row("20-header browser", browser=True, goal=1.1),
+    Row("api key, upstream", upstream=True, goal=1.1),
+    Row("api key, HTTP/2", http=2, goal=1.1),
+    Row("jwt hot RS256, upstream", "RS256", hot=True, upstream=True, goal=0.7),
+    Row("jwt hot RS256, HTTP/2", "RS256", hot=True, http=2, goal=0.7),
 ]

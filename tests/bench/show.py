@@ -56,7 +56,9 @@ def spread(result):
 
 
 def goal(result):
-    return f"goal {result['goal']:.1f}: {'met' if result['ratio'] <= result['goal'] else 'missed'}"
+    if result["goal"] is None:
+        return "no goal"
+    return f"goal {result['goal']:g}: {'met' if result['ratio'] <= result['goal'] else 'missed'}"
 
 
 def chain_lines(compared):
