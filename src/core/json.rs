@@ -2,7 +2,6 @@
 
 use crate::authn::key_text;
 use crate::bytes::{are_plain, is_plain};
-use crate::time::two_digits;
 
 /// Longest text of one member, in bytes of its source; what is longer is cut and marked.
 pub(crate) const MAX_TEXT: usize = 512;
@@ -185,28 +184,26 @@ fn string_after_quote(out: &mut Vec<u8>, text: &[u8]) {
 
 /// Writes a number in decimal digits.
 pub(crate) fn push_number(out: &mut Vec<u8>, value: u64) {
-    let mut digits = [b'0'; 20];
+    // Division of 64 bits costs several times that of 32, and few numbers need it.
+    let Ok(mut rest) = u32::try_from(value) else {
+        push_number(out, value / 1_000_000_000);
+        // The lower nine digits behind a one, which keeps their zeros.
+        let start = out.len();
+        push_number(out, (value % 1_000_000_000).saturating_add(1_000_000_000));
+        out.remove(start);
+        return;
+    };
+    let mut digits = [0; 10];
     let mut start = digits.len();
-    let mut rest = value;
-    // Two digits at a time: they stand in a table. The last two are written even where one is too many.
-    while let Some(place) = start.checked_sub(2) {
-        let pair;
-        // Division of 64 bits costs several times that of 32, and few numbers need it.
-        (rest, pair) = match u32::try_from(rest) {
-            Ok(small) => (u64::from(small / 100), u64::from(small % 100)),
-            Err(_) => (rest / 100, rest % 100),
-        };
-        if let Some(digits) = digits.get_mut(place..start) {
-            digits.copy_from_slice(&two_digits(pair));
-        }
-        start = place;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' | u8::try_from(rest % 10).unwrap_or(0);
+        start = start.saturating_sub(1);
+        rest /= 10;
         if rest == 0 {
             break;
         }
     }
-    let digits = digits.get(start..).unwrap_or_default();
-    let digits = digits.strip_prefix(b"0").filter(|rest| !rest.is_empty()).unwrap_or(digits);
-    out.extend_from_slice(digits);
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
 fn push(out: &mut Vec<u8>, character: char) {
