@@ -15,12 +15,10 @@ pub(super) struct Limits<'n> {
     limits: Vec<(KeyParts, Option<Quota>)>,
 }
 
-pub(super) fn compile<'n>(document: &'n Node<'_>, report: &mut Report) -> Limits<'n> {
+pub(super) fn compile<'n>(document: &'n Node<'n>, report: &mut Report) -> Limits<'n> {
     let names = Names::new(document, "limits", "limit", report);
-    let section = document.member("limits").unwrap_or(&Node::Null);
     let place = Place::TOP.field("limits");
-    let limit = |name: &str| {
-        let node = section.member(name).unwrap_or(&Node::Null);
+    let limit = |(name, node): (&str, &Node<'_>)| {
         let has = |part| read::texts(node, "key").any(|(_, text)| text == part);
         let key = KeyParts {
             consumer: has("consumer"),
@@ -30,7 +28,7 @@ pub(super) fn compile<'n>(document: &'n Node<'_>, report: &mut Report) -> Limits
         };
         (key, quota(node, &place.field(name), report))
     };
-    Limits { limits: names.iter().map(limit).collect(), names }
+    Limits { limits: names.nodes().map(limit).collect(), names }
 }
 
 fn quota(node: &Node<'_>, place: &Place<'_>, report: &mut Report) -> Option<Quota> {

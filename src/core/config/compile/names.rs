@@ -1,5 +1,6 @@
 //! The names that a section of the policy defines, and who uses them.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::super::diagnostic::{Report, Shown, code};
@@ -17,35 +18,51 @@ pub(super) struct Names<'n> {
     section: &'static str,
     /// What one of them is called.
     what: &'static str,
-    all: Vec<(&'n str, Cell<bool>)>,
+    all: Vec<Name<'n>>,
+}
+
+/// A name, what it stands for, and whether somebody uses it.
+struct Name<'n> {
+    text: &'n str,
+    node: &'n Node<'n>,
+    used: Cell<bool>,
 }
 
 impl<'n> Names<'n> {
     pub(super) fn new(
-        document: &'n Node<'_>,
+        document: &'n Node<'n>,
         section: &'static str,
         what: &'static str,
         report: &mut Report,
     ) -> Self {
         let members = document.member(section).map(Node::members).unwrap_or_default();
-        let mut names: Vec<_> =
-            members.iter().map(|(name, _)| (name.as_ref(), Cell::new(false))).collect();
+        let name = |(text, node): &'n (Cow<'n, str>, Node<'n>)| Name {
+            text: text.as_ref(),
+            node,
+            used: Cell::new(false),
+        };
+        let mut names: Vec<_> = members.iter().map(name).collect();
         if names.len() > MAX_NAMES {
             let message = format!("holds more than {MAX_NAMES} of them");
             report.error(code::OUT_OF_BOUNDS, &Place::TOP.field(section), message, "");
         }
-        sort_by(&mut names, |(a, _), (b, _)| a.cmp(b));
+        sort_by(&mut names, |a, b| a.text.cmp(b.text));
         Self { section, what, all: names }
     }
 
     /// The names in their order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &'n str> + Clone {
-        self.all.iter().map(|(name, _)| *name)
+        self.all.iter().map(|name| name.text)
+    }
+
+    /// What the names stand for, in their order.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (&'n str, &'n Node<'n>)> {
+        self.all.iter().map(|name| (name.text, name.node))
     }
 
     /// Position of a defined name.
     pub(super) fn position(&self, name: &str) -> Option<u16> {
-        let found = self.all.binary_search_by_key(&name, |(other, _)| *other).ok()?;
+        let found = self.all.binary_search_by_key(&name, |other| other.text).ok()?;
         u16::try_from(found).ok()
     }
 
@@ -58,7 +75,7 @@ impl<'n> Names<'n> {
     ) -> Option<u16> {
         let position = self.position(name);
         match position.and_then(|at| self.all.get(usize::from(at))) {
-            Some((_, used)) => used.set(true),
+            Some(name) => name.used.set(true),
             // Texts that cannot be a name were reported with the shape of the document.
             None if !forms::NAME.holds(name) || report.is_full() => {}
             None => {
@@ -72,11 +89,11 @@ impl<'n> Names<'n> {
 
     /// Counts every name as used.
     pub(super) fn mark_all(&self) {
-        self.all.iter().for_each(|(_, used)| used.set(true));
+        self.all.iter().for_each(|name| name.used.set(true));
     }
 
     pub(super) fn report_unused(&self, report: &mut Report) {
-        for (name, used) in &self.all {
+        for Name { text: name, used, .. } in &self.all {
             if !used.get() {
                 let section = Place::TOP.field(self.section);
                 let message = format!("the {} {} is never used", self.what, Shown(name));

@@ -19,7 +19,7 @@ pub(super) struct Networks<'n> {
     with_unknown: Vec<u16>,
 }
 
-pub(super) fn compile<'n>(document: &'n Node<'_>, report: &mut Report) -> Networks<'n> {
+pub(super) fn compile<'n>(document: &'n Node<'n>, report: &mut Report) -> Networks<'n> {
     let names = Names::new(document, "networks", "network", report);
     let section = Place::TOP.field("networks");
     let members = document.member("networks").map(Node::members).unwrap_or_default();

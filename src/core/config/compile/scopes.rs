@@ -26,7 +26,7 @@ pub(super) struct Scopes<'n> {
 
 impl<'n> Scopes<'n> {
     /// Every scope that the document names.
-    pub(super) fn collect(document: &'n Node<'_>, report: &mut Report) -> Self {
+    pub(super) fn collect(document: &'n Node<'n>, report: &mut Report) -> Self {
         let mut names = Vec::new();
         let roles = document.member("roles").map(Node::members).unwrap_or_default();
         names.extend(roles.iter().flat_map(|(_, role)| role.items()).filter_map(Node::as_text));
@@ -51,9 +51,8 @@ impl<'n> Scopes<'n> {
             of_role: Vec::new(),
             sets: BTreeMap::new(),
         };
-        let section = document.member("roles").unwrap_or(&Node::Null);
-        scopes.of_role =
-            scopes.roles.iter().map(|role| scopes.ids(read::texts(section, role))).collect();
+        let of_role = scopes.roles.nodes().map(|(_, role)| scopes.ids(role.items()));
+        scopes.of_role = of_role.collect();
         scopes
     }
 
@@ -68,8 +67,9 @@ impl<'n> Scopes<'n> {
         at.is_none_or(|at| self.held.get(at).copied().unwrap_or(false))
     }
 
-    fn ids<'a>(&self, texts: impl Iterator<Item = (usize, &'a str)>) -> Vec<ScopeId> {
-        let mut ids: Vec<_> = texts.filter_map(|(_, name)| self.id(name)).collect();
+    fn ids(&self, list: &[Node<'_>]) -> Vec<ScopeId> {
+        let names = list.iter().filter_map(Node::as_text);
+        let mut ids: Vec<_> = names.filter_map(|name| self.id(name)).collect();
         sort(&mut ids);
         ids.dedup();
         ids
@@ -82,7 +82,7 @@ impl<'n> Scopes<'n> {
         place: &Place<'_>,
         report: &mut Report,
     ) -> (Vec<ScopeId>, ScopeSetId) {
-        let mut ids = self.ids(read::texts(consumer, "scopes"));
+        let mut ids = self.ids(read::items(consumer, "scopes"));
         let list = place.field("roles");
         for (index, role) in read::texts(consumer, "roles") {
             let position = self.roles.resolve(role, &list.item(index), report);
@@ -173,9 +173,9 @@ impl<'n> Scopes<'n> {
             }
         }
         if node.member("any_of").is_some() {
-            Requirement::AnyOf(self.ids(read::texts(node, "any_of")).into())
+            Requirement::AnyOf(self.ids(read::items(node, "any_of")).into())
         } else {
-            Requirement::AllOf(self.ids(read::texts(node, "all_of")).into())
+            Requirement::AllOf(self.ids(read::items(node, "all_of")).into())
         }
     }
 
