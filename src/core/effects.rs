@@ -9,6 +9,7 @@ use crate::authn::SourceStrip;
 use crate::authn::bearer::{Bearer, bearer};
 use crate::authn::extract::Source;
 use crate::decision::{Decision, Outcome};
+use crate::few::Few;
 use crate::json::{Object, member, push_number};
 use crate::limit::{LimitReport, State};
 use crate::reason::{Denial, Public};
@@ -24,15 +25,18 @@ pub enum Effects<'d> {
     Reply(Reply),
 }
 
+/// Names and values of lines for a response.
+pub type ResponseLines = Few<(Cow<'static, str>, String), 2>;
+
 /// Edits to a request that goes on, and to the response that will come.
 #[derive(Debug, Default)]
 pub struct Forward<'d> {
     /// Request headers to remove, by name as the request spells them.
-    pub remove: Vec<&'d [u8]>,
+    pub remove: Few<&'d [u8], 4>,
     /// Request headers to set after that, replacing every line of the name.
-    pub set: Vec<(&'d str, Cow<'d, [u8]>)>,
+    pub set: Few<(&'d str, Cow<'d, [u8]>), 4>,
     /// Response headers to add.
-    pub response: Vec<(Cow<'static, str>, String)>,
+    pub response: ResponseLines,
 }
 
 /// A reply by the gateway itself.
@@ -60,7 +64,8 @@ impl<'r> Decision<'_, 'r> {
     }
 
     fn forward(&self) -> Forward<'_> {
-        let mut forward = Forward { remove: self.headers.stripped.clone(), ..Forward::default() };
+        let mut forward = Forward::default();
+        forward.remove.extend(self.headers.stripped.iter().copied());
         self.strip_sources(&mut forward);
         self.set_identity(&mut forward);
         if !self.only_observes() {

@@ -48,10 +48,10 @@ pub(crate) fn now() -> Result<Timestamp, HostFault> {
 /// Changes the request's lines as the decision says, removals first. After an error some lines may
 /// be changed and others not: the request must not go on.
 pub(crate) fn edit_request(forward: &Forward<'_>) -> Result<(), HostFault> {
-    for name in &forward.remove {
+    for name in forward.remove.iter() {
         abi::remove_header(Map::RequestHeaders, name)?;
     }
-    for (name, value) in &forward.set {
+    for (name, value) in forward.set.iter() {
         abi::replace_header(Map::RequestHeaders, name.as_bytes(), value)?;
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! One request: headers in, a decision, and what it asks for carried out.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use portcullis_core::{
-    Answer, Decision, Denial, Effects, Outcome, Pause, Reply, Request, Step, Timestamp,
+    Answer, Decision, Denial, Effects, Outcome, Pause, Reply, Request, ResponseLines, Step,
+    Timestamp,
 };
 
 use crate::abi::{self, HostFault, Inbox, Level, callout};
@@ -40,9 +40,6 @@ pub(crate) struct Http {
     audit: Vec<u8>,
 }
 
-/// Names and values to add to a response.
-type ResponseLines = Vec<(Cow<'static, str>, String)>;
-
 /// A request and its response.
 struct Stream {
     /// The policy it was born with; `None` where there was none.
@@ -68,7 +65,12 @@ enum Carried {
 impl Http {
     /// A request begins.
     pub(crate) fn open(&mut self, stream: u32, generation: Option<Rc<Generation>>) {
-        let state = Stream { generation, answered: false, waits: false, response: Vec::new() };
+        let state = Stream {
+            generation,
+            answered: false,
+            waits: false,
+            response: ResponseLines::default(),
+        };
         self.streams.insert(stream, state);
     }
 
@@ -308,8 +310,8 @@ impl Http {
             state.answered = true;
             return self.waiting.remove(stream, metrics);
         }
-        for (name, value) in std::mem::take(&mut state.response) {
-            if let Err(fault) = host::add_response_header(&name, &value) {
+        for (name, value) in std::mem::take(&mut state.response).iter() {
+            if let Err(fault) = host::add_response_header(name, value) {
                 self.log(&fault);
                 return;
             }

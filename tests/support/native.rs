@@ -69,8 +69,8 @@ impl Gateway for Native {
 
 fn forwarded(shown: &Presented, forward: &Forward<'_>, policy: &Policy) -> Seen {
     let mut headers = shown.headers.clone();
-    headers.retain(|(name, _)| !forward.remove.contains(&name.as_slice()));
-    for (name, value) in &forward.set {
+    headers.retain(|(name, _)| forward.remove.iter().all(|removed| removed != name));
+    for (name, value) in forward.set.iter() {
         headers.retain(|(line, _)| line != name.as_bytes());
         headers.push((name.as_bytes().to_vec(), value.to_vec()));
     }

@@ -43,10 +43,10 @@ pub(super) fn human(seen: &Seen<'_>) {
         Effects::Forward(forward) => {
             lines.push("forwarded:".to_owned());
             lines.extend(forward.remove.iter().map(|name| format!("  remove {}", shown(name))));
-            for (name, value) in &forward.set {
+            for (name, value) in forward.set.iter() {
                 lines.push(format!("  set {name}: {}", edit(name, value)));
             }
-            for (name, value) in &forward.response {
+            for (name, value) in forward.response.iter() {
                 lines.push(format!("  in the response {name}: {value}"));
             }
         }

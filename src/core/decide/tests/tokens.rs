@@ -88,8 +88,8 @@ fn borrowed(lines: &[(Vec<u8>, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
 fn remaining(decision: &Decision<'_, '_>) -> String {
     match decision.effects() {
         Effects::Forward(forward) => {
-            let found = forward.response.into_iter().find(|(name, _)| *name == "ratelimit");
-            found.map(|(_, value)| value).unwrap_or_default()
+            let found = forward.response.iter().find(|(name, _)| *name == "ratelimit");
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
         }
         Effects::Reply(_) => String::new(),
     }
@@ -166,7 +166,7 @@ fn keys_in_the_policy_are_never_asked_for() {
         if let Effects::Forward(forward) = decision.effects() {
             let name = forward.set.iter().find(|(name, _)| *name == "x-portcullis-consumer");
             assert_eq!(name.map(|(_, value)| &**value), Some(&b"corp:b%0D%0Ax"[..]));
-            assert!(forward.remove.contains(&&b"authorization"[..]));
+            assert!(forward.remove.iter().any(|name| *name == b"authorization"));
         }
     }
     // J72: the same text was found the second time, the unknown key was not remembered.
