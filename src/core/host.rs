@@ -27,19 +27,25 @@ pub(crate) fn canonical(authority: &[u8]) -> Result<Cow<'_, str>, Fault> {
         return Ok(Cow::Owned(format!("[{address}]")));
     }
     let host = host.strip_suffix('.').unwrap_or(host);
-    if is_name(host) { Ok(lower(host)) } else { Err("the host is not a name") }
+    match has_upper_case(host) {
+        Some(false) => Ok(Cow::Borrowed(host)),
+        Some(true) => Ok(Cow::Owned(host.to_ascii_lowercase())),
+        None => Err("the host is not a name"),
+    }
 }
 
-/// Labels that are not empty, with dots between.
-fn is_name(host: &str) -> bool {
-    let mut label_is_empty = true;
+/// Whether a name has upper-case letters; `None` where it is no name: labels that are not empty, with
+/// dots between.
+fn has_upper_case(host: &str) -> Option<bool> {
+    let (mut label_is_empty, mut has_upper_case) = (true, false);
     for byte in host.bytes() {
-        if !(is_label_byte(byte) || byte == b'.' && !label_is_empty) {
-            return false;
+        if !is_label_byte(byte) && (byte != b'.' || label_is_empty) {
+            return None;
         }
         label_is_empty = byte == b'.';
+        has_upper_case |= byte.is_ascii_uppercase();
     }
-    !label_is_empty
+    (!label_is_empty).then_some(has_upper_case)
 }
 
 fn without_port(text: &str) -> Result<&str, Fault> {
@@ -52,9 +58,7 @@ fn without_port(text: &str) -> Result<&str, Fault> {
     let (host, rest) = text.split_at_checked(end).unwrap_or((text, ""));
     match rest.strip_prefix(':') {
         None if rest.is_empty() => Ok(host),
-        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            port(digits.as_bytes()).map(|_| host).ok_or("the port is not a port")
-        }
+        Some(digits) if port(digits.as_bytes()).is_some() => Ok(host),
         _ => Err("the host is followed by something that is not a port"),
     }
 }
@@ -70,14 +74,6 @@ pub(crate) fn port(digits: &[u8]) -> Option<u16> {
 
 const fn is_label_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
-}
-
-fn lower(host: &str) -> Cow<'_, str> {
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
-    }
 }
 
 #[cfg(test)]
