@@ -6,7 +6,7 @@ use super::claims::{Registered, check_type};
 use super::fault::Fault;
 use super::grants;
 use super::issuer::{Issuer, IssuerId};
-use super::jws::Jws;
+use super::jws::{Jws, LastHeader};
 use super::signature::SignatureVerifier;
 use super::tokens::{Keyring, Keys};
 use crate::authz::{ScopeSet, ScopeTable};
@@ -143,9 +143,10 @@ impl TokenRules {
         text: &[u8],
         against: Against<'_>,
         verifier: &mut impl SignatureVerifier,
+        last: &mut LastHeader,
     ) -> Verdict {
         let mut issuer = None;
-        match self.try_verify(text, against, verifier, &mut issuer) {
+        match self.try_verify(text, against, verifier, last, &mut issuer) {
             Ok(verdict) => verdict,
             Err(fault) => Verdict::Refused(issuer, fault),
         }
@@ -156,11 +157,11 @@ impl TokenRules {
         text: &[u8],
         against: Against<'_>,
         verifier: &mut impl SignatureVerifier,
+        last: &mut LastHeader,
         named: &mut Option<IssuerId>,
     ) -> Result<Verdict, Fault> {
-        let jws = Jws::parse(text, self.max_size)?;
-        let claims =
-            Node::parse(&jws.payload).map_err(|_| Fault::malformed("the payload is not JSON"))?;
+        let jws = Jws::parse_after(text, self.max_size, last)?;
+        let claims = Node::read(&jws.payload).ok_or(Fault::malformed("the payload is not JSON"))?;
         let registered = Registered::read(&claims)?;
         // Keys are looked up under the issuer that the token names, never across.
         let rules = self
@@ -173,17 +174,22 @@ impl TokenRules {
         check_type(jws.kind.as_deref(), rules)?;
         registered.check(rules, against.now)?;
         let subject = subject(&claims, rules)?;
+        let needs_keys = |fault| {
+            let key_id = jws.key_id.as_deref().map(Box::from);
+            Ok(Verdict::NeedsKeys(rules.id, key_id, fault))
+        };
         let Some(keys) = against.keyring.of(rules.id, against.now) else {
             let fault = Fault::new(Denial::KeysUnavailable, "the issuer's keys are not there");
-            return Ok(Verdict::NeedsKeys(rules.id, jws.key_id, fault));
+            return needs_keys(fault);
         };
         let key_id = match keys.verify(&jws, verifier) {
             Ok(key_id) => key_id,
             Err(fault) if fault.denial == Denial::TokenKeyUnknown && keys.may_be_outdated(&jws) => {
-                return Ok(Verdict::NeedsKeys(rules.id, jws.key_id, fault));
+                return needs_keys(fault);
             }
             Err(fault) => return Err(fault),
         };
+        last.keep(&jws);
         let barred = if registered.is_revoked(rules, key_id)? {
             Some(Fault::new(Denial::TokenRevoked, "the policy revokes it"))
         } else {
