@@ -1,7 +1,7 @@
 //! One token from its text to a verified caller. The cheap checks come first, the signature last but
 //! for revocation and whose it is: a flood of bad tokens costs no more than reading them.
 
-use super::claim_value::{ClaimPath, ClaimValue, escape, header_value};
+use super::claim_value::{ClaimPath, ClaimValue, escape, header_value, is_plain};
 use super::claims::{Registered, check_type};
 use super::fault::Fault;
 use super::grants;
@@ -9,7 +9,7 @@ use super::issuer::{Issuer, IssuerId};
 use super::jws::{Jws, LastHeader};
 use super::signature::SignatureVerifier;
 use super::tokens::{Keyring, Keys};
-use crate::authz::{ScopeSet, ScopeTable};
+use crate::authz::{ScopeId, ScopeSet, ScopeTable};
 use crate::node::Node;
 use crate::policy::{Consumer, ConsumerId};
 use crate::reason::Denial;
@@ -45,8 +45,8 @@ pub(crate) struct Token {
     pub(crate) issuer: IssuerId,
     /// Who it is where it is no consumer's: the issuer's name, a colon, the claim that names the caller.
     pub(crate) name: Box<str>,
-    /// The same, as a header can hold it.
-    pub(crate) header_name: Box<str>,
+    /// The same, as a header can hold it, where that is something else.
+    pub(crate) header_name: Option<Box<str>>,
     /// Whose it is.
     pub(crate) consumer: Option<ConsumerId>,
     pub(crate) key_id: Option<Box<str>>,
@@ -66,6 +66,11 @@ impl Token {
     /// The claim that names the caller.
     pub(crate) fn subject(&self) -> &str {
         self.name.split_once(':').map_or("", |(_, subject)| subject)
+    }
+
+    /// The name, as a header can hold it.
+    pub(crate) fn header_name(&self) -> &str {
+        self.header_name.as_ref().unwrap_or(&self.name)
     }
 
     /// Whether it holds so much that it is not worth remembering: a list has many times the size in
@@ -125,7 +130,7 @@ pub(crate) struct Against<'p> {
 
 impl Against<'_> {
     /// Those of some scopes that a consumer holds too.
-    fn within(&self, granted: &ScopeSet, consumer: ConsumerId) -> ScopeSet {
+    fn within(&self, granted: Vec<ScopeId>, consumer: ConsumerId) -> ScopeSet {
         let holder = usize::try_from(consumer.0).ok().and_then(|at| self.consumers.get(at));
         let held = holder.map(|holder| self.scopes.set(holder.scopes));
         held.map_or_else(ScopeSet::default, |held| self.scopes.both(granted, held))
@@ -203,14 +208,13 @@ impl TokenRules {
                 (None, barred.or(Some(Fault::new(Denial::ConsumerAmbiguous, why))))
             }
         };
-        let granted = grants::scopes(&claims, rules, against.scopes);
         let scopes = match consumer {
-            None => granted,
-            Some(id) => against.within(&granted, id),
+            None => grants::scopes(&claims, rules, against.scopes),
+            Some(id) => against.within(grants::known(&claims, rules, against.scopes), id),
         };
         let token = Token {
             issuer: rules.id,
-            name: format!("{}:{subject}", rules.name).into(),
+            name: [&*rules.name, ":", subject].concat().into(),
             header_name: header_name(rules, subject),
             consumer,
             key_id: key_id.map(Box::from),
@@ -247,10 +251,13 @@ fn subject<'c>(claims: &'c Node<'_>, rules: &Issuer) -> Result<&'c str, Fault> {
         .ok_or(Fault::malformed("the claim that names the caller is not a text of 1 to 256 bytes"))
 }
 
-fn header_name(rules: &Issuer, subject: &str) -> Box<str> {
-    let mut name = format!("{}:", rules.name);
+fn header_name(rules: &Issuer, subject: &str) -> Option<Box<str>> {
+    if subject.bytes().all(is_plain) {
+        return None;
+    }
+    let mut name = [&rules.name, ":"].concat();
     escape(&mut name, subject);
-    name.into()
+    Some(name.into())
 }
 
 fn kept(path: &ClaimPath, claims: &Node<'_>) -> Option<ClaimValue> {

@@ -163,7 +163,7 @@ mod tests {
         Rc::new(Token {
             issuer: ISSUER,
             name: "corp:alpha".into(),
-            header_name: "corp:alpha".into(),
+            header_name: None,
             consumer: None,
             key_id: None,
             id: None,
