@@ -140,7 +140,8 @@ pub fn check_claims(payload: &[u8]) -> Result<(), Fault> {
 /// Whether a token may be of this type (RFC 8725 section 3.11). Types are media types and compared
 /// without case.
 pub(crate) fn check_type(kind: Option<&str>, rules: &Issuer) -> Result<(), Fault> {
-    let is = |one: &str, other: &str| subtype(one).eq_ignore_ascii_case(subtype(other));
+    let is =
+        |one: &str, other: &str| one == other || subtype(one).eq_ignore_ascii_case(subtype(other));
     let good = match kind {
         None => rules.types.is_empty(),
         Some(kind) if rules.types.is_empty() => is(kind, "JWT") || is(kind, "at+jwt"),
