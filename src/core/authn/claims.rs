@@ -13,7 +13,7 @@ const LAST: u64 = 253_402_300_799;
 /// Registered claims of the right types, and nothing said yet about their values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registered<'c> {
-    claims: &'c Node<'c>,
+    pub(crate) claims: &'c Node<'c>,
     audience: Option<&'c Node<'c>>,
     pub(crate) issuer: &'c str,
     pub(crate) token_id: Option<&'c str>,

@@ -102,7 +102,7 @@ impl Keys {
     fn verify(
         &self,
         jws: &Jws<'_>,
-        verifier: &mut impl SignatureVerifier,
+        verifier: &mut dyn SignatureVerifier,
     ) -> Result<Option<&str>, Fault> {
         match self {
             Self::Public(set) => set.verify(jws, verifier).map(|key| key.id()),
@@ -147,7 +147,7 @@ impl TokenRules {
         &self,
         text: &[u8],
         against: Against<'_>,
-        verifier: &mut impl SignatureVerifier,
+        verifier: &mut dyn SignatureVerifier,
         last: &mut LastHeader,
     ) -> Verdict {
         let mut issuer = None;
@@ -161,7 +161,7 @@ impl TokenRules {
         &self,
         text: &[u8],
         against: Against<'_>,
-        verifier: &mut impl SignatureVerifier,
+        verifier: &mut dyn SignatureVerifier,
         last: &mut LastHeader,
         named: &mut Option<IssuerId>,
     ) -> Result<Verdict, Fault> {
@@ -195,12 +195,25 @@ impl TokenRules {
             Err(fault) => return Err(fault),
         };
         last.keep(&jws);
+        self.signed(&registered, subject, rules, key_id, against)
+    }
+
+    /// What becomes of a token whose signature is good.
+    fn signed(
+        &self,
+        registered: &Registered<'_>,
+        subject: &str,
+        rules: &Issuer,
+        key_id: Option<&str>,
+        against: Against<'_>,
+    ) -> Result<Verdict, Fault> {
+        let claims = registered.claims;
         let barred = if registered.is_revoked(rules, key_id)? {
             Some(Fault::new(Denial::TokenRevoked, "the policy revokes it"))
         } else {
             None
         };
-        let (consumer, barred) = match (owner(&claims, rules)?, barred) {
+        let (consumer, barred) = match (owner(claims, rules)?, barred) {
             (Owner::Nobody, barred) => (None, barred),
             (Owner::Consumer(id), barred) => (Some(id), barred),
             (Owner::Several, barred) => {
@@ -209,8 +222,8 @@ impl TokenRules {
             }
         };
         let scopes = match consumer {
-            None => grants::scopes(&claims, rules, against.scopes),
-            Some(id) => against.within(grants::known(&claims, rules, against.scopes), id),
+            None => grants::scopes(claims, rules, against.scopes),
+            Some(id) => against.within(grants::known(claims, rules, against.scopes), id),
         };
         let token = Token {
             issuer: rules.id,
@@ -221,8 +234,8 @@ impl TokenRules {
             id: registered.token_id.map(Box::from),
             end: registered.end(rules),
             scopes,
-            claims: self.claims.iter().map(|path| kept(path, &claims)).collect(),
-            headers: self.told(&claims),
+            claims: self.claims.iter().map(|path| kept(path, claims)).collect(),
+            headers: self.told(claims),
         };
         Ok(match barred {
             None => Verdict::Verified(token),
