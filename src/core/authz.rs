@@ -20,10 +20,8 @@ pub(crate) struct ScopeSet {
 
 impl ScopeSet {
     /// A set with its text as it is given.
-    pub(crate) fn new(mut members: Vec<ScopeId>, text: &str) -> Self {
-        sort(&mut members);
-        members.dedup();
-        Self { members: members.into(), text: text.into() }
+    pub(crate) fn new(members: Vec<ScopeId>, text: &str) -> Self {
+        Self { members: in_order(members), text: text.into() }
     }
 
     pub(crate) fn contains(&self, scope: ScopeId) -> bool {
@@ -33,6 +31,15 @@ impl ScopeSet {
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// By position, each once.
+fn in_order(mut members: Vec<ScopeId>) -> Box<[ScopeId]> {
+    if !members.is_sorted() {
+        sort(&mut members);
+    }
+    members.dedup();
+    members.into()
 }
 
 /// Every scope and every set of scopes of a policy. Scopes are compared as whole words, with case:
@@ -58,16 +65,16 @@ impl ScopeTable {
     }
 
     /// A set with its text, sorted by position.
-    fn set_of(&self, mut members: Vec<ScopeId>) -> ScopeSet {
-        sort(&mut members);
-        members.dedup();
+    fn set_of(&self, members: Vec<ScopeId>) -> ScopeSet {
+        let members = in_order(members);
         let text = self.names_of(members.iter().copied()).collect::<Vec<_>>().join(" ");
-        ScopeSet { members: members.into(), text: text.into() }
+        ScopeSet { members, text: text.into() }
     }
 
-    /// The scopes of one set that are in another too, with their text.
-    pub(crate) fn both(&self, one: &ScopeSet, other: &ScopeSet) -> ScopeSet {
-        self.set_of(one.members.iter().copied().filter(|id| other.contains(*id)).collect())
+    /// Those of some scopes that are in a set too, with their text.
+    pub(crate) fn both(&self, mut some: Vec<ScopeId>, set: &ScopeSet) -> ScopeSet {
+        some.retain(|id| set.contains(*id));
+        self.set_of(some)
     }
 
     /// The scope of a name.

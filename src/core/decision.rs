@@ -79,7 +79,7 @@ impl<'p> Principal<'p> {
     /// The name as a header can hold it: visible ASCII.
     pub(crate) fn header_name(&self) -> &str {
         match (self.consumer, &self.credential) {
-            (None, Credential::Token { token, .. }) => &token.header_name,
+            (None, Credential::Token { token, .. }) => token.header_name(),
             _ => self.name(),
         }
     }

@@ -4,6 +4,8 @@
 //! Nothing is judged here but the notation itself: JSON as RFC 8259 has it, without two members of
 //! one name, and not nested deeper than [`MAX_DEPTH`].
 
+mod plain;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
@@ -17,6 +19,8 @@ pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Up to this many members are compared pair by pair, more are sorted.
 const FEW_MEMBERS: usize = 12;
+/// Up to this many are told apart by marks before that.
+const MARKED_MEMBERS: usize = 32;
 
 /// One value of the document.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +51,16 @@ impl<'t> Node<'t> {
             message: format!("the text is not UTF-8 from byte {} on", error.valid_up_to()),
             ..JsonFault::default()
         })?;
+        Self::parse_text(text)
+    }
+
+    /// The same for tokens, fast where the text is plain, and nothing said of a fault.
+    pub(crate) fn read(text: &'t [u8]) -> Option<Self> {
+        let text = str::from_utf8(text).ok()?;
+        plain::read(text).or_else(|| Self::parse_text(text).ok())
+    }
+
+    fn parse_text(text: &'t str) -> Result<Self, JsonFault> {
         let fault = RefCell::new(JsonFault::default());
         let mut reader = serde_json::Deserializer::from_str(text);
         let read = Value { depth: MAX_DEPTH, fault: &fault }.deserialize(&mut reader);
@@ -84,7 +98,9 @@ impl<'t> Node<'t> {
 
     /// The member `name`, if it is a map that has one.
     pub fn member(&self, name: &str) -> Option<&Self> {
-        self.members().iter().find(|(member, _)| member == name).map(|(_, node)| node)
+        // Most names differ in their lengths.
+        let is_it = |member: &str| member.len() == name.len() && member == name;
+        self.members().iter().find(|(member, _)| is_it(member)).map(|(_, node)| node)
     }
 
     /// What a message calls this type of value.
@@ -102,6 +118,9 @@ impl<'t> Node<'t> {
 
 /// The first name that two members share, in time near to linear in their number.
 pub(crate) fn duplicate<'m, V>(members: &'m [(Cow<'_, str>, V)]) -> Option<&'m str> {
+    if members.len() <= MARKED_MEMBERS && are_distinct(members) {
+        return None;
+    }
     if members.len() <= FEW_MEMBERS {
         let mut rest = members;
         while let Some(((name, _), later)) = rest.split_first() {
@@ -117,6 +136,20 @@ pub(crate) fn duplicate<'m, V>(members: &'m [(Cow<'_, str>, V)]) -> Option<&'m s
     names.windows(2).find_map(|pair| match pair {
         [first, second] if first == second => Some(*first),
         _ => None,
+    })
+}
+
+/// Whether all names are different. Equal names have the same one of 64 marks, so a name is only held
+/// against those before it where one of them has its mark.
+fn are_distinct<V>(members: &[(Cow<'_, str>, V)]) -> bool {
+    let mut seen = 0_u64;
+    members.iter().enumerate().all(|(at, (name, _))| {
+        let (first, last) = (name.as_bytes().first(), name.as_bytes().last());
+        let (first, last) = (first.copied().unwrap_or(0), last.copied().unwrap_or(0));
+        let mark = 1_u64.wrapping_shl(u32::from(first).wrapping_mul(5) ^ u32::from(last));
+        let is_new = seen & mark == 0;
+        seen |= mark;
+        is_new || members.iter().take(at).all(|(other, _)| other != name)
     })
 }
 

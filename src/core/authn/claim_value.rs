@@ -157,12 +157,17 @@ pub(crate) fn header_value(value: &ClaimValue) -> Option<String> {
     (out.len() <= MAX_HEADER).then_some(out)
 }
 
+/// Whether a byte stands for itself in a header.
+pub(crate) const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'%' | b',')
+}
+
 /// Writes a text as visible ASCII, with everything else, `%` and `,` percent-escaped.
 pub(crate) fn escape(out: &mut String, text: &str) {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     for byte in text.bytes() {
-        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b',') {
+        if is_plain(byte) {
             out.push(char::from(byte));
         } else {
             let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');

@@ -13,7 +13,8 @@ const LAST: u64 = 253_402_300_799;
 /// Registered claims of the right types, and nothing said yet about their values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registered<'c> {
-    claims: &'c Node<'c>,
+    pub(crate) claims: &'c Node<'c>,
+    audience: Option<&'c Node<'c>>,
     pub(crate) issuer: &'c str,
     pub(crate) token_id: Option<&'c str>,
     expires: u64,
@@ -24,20 +25,36 @@ pub(crate) struct Registered<'c> {
 impl<'c> Registered<'c> {
     /// A claim of another type than its own refuses the token: wrong type is never absent.
     pub(crate) fn read(claims: &'c Node<'c>) -> Result<Self, Fault> {
-        if !matches!(claims, Node::Map(_)) {
+        let Node::Map(members) = claims else {
             return Err(Fault::malformed("the payload is not an object"));
+        };
+        let (mut iss, mut sub, mut aud, mut exp) = (None, None, None, None);
+        let (mut nbf, mut iat, mut jti) = (None, None, None);
+        for (name, value) in members {
+            let place = match name.as_bytes() {
+                b"iss" => &mut iss,
+                b"sub" => &mut sub,
+                b"aud" => &mut aud,
+                b"exp" => &mut exp,
+                b"nbf" => &mut nbf,
+                b"iat" => &mut iat,
+                b"jti" => &mut jti,
+                _ => continue,
+            };
+            *place = Some(value);
         }
-        text(claims, "sub", "`sub` is not a text")?;
-        check_audience_type(claims)?;
-        let expires = date(claims, "exp", "`exp` is not a date")?;
-        let issuer = text(claims, "iss", "`iss` is not a text")?;
+        text(sub, "`sub` is not a text")?;
+        check_audience_type(aud)?;
+        let expires = date(exp, "`exp` is not a date")?;
+        let issuer = text(iss, "`iss` is not a text")?;
         Ok(Self {
             claims,
+            audience: aud,
             issuer: issuer.ok_or(Fault::new(Denial::TokenIssuer, "no `iss`"))?,
-            token_id: text(claims, "jti", "`jti` is not a text")?,
+            token_id: text(jti, "`jti` is not a text")?,
             expires: expires.ok_or(Fault::malformed("no `exp`"))?,
-            not_before: date(claims, "nbf", "`nbf` is not a date")?,
-            issued_at: date(claims, "iat", "`iat` is not a date")?,
+            not_before: date(nbf, "`nbf` is not a date")?,
+            issued_at: date(iat, "`iat` is not a date")?,
         })
     }
 
@@ -76,7 +93,7 @@ impl<'c> Registered<'c> {
         let is_ours = |text: Option<&str>| {
             text.is_some_and(|text| audiences.iter().any(|audience| **audience == *text))
         };
-        match self.claims.member("aud") {
+        match self.audience {
             Some(Node::List(entries)) => entries.iter().any(|entry| is_ours(entry.as_text())),
             Some(value) => is_ours(value.as_text()),
             None => false,
@@ -116,14 +133,15 @@ impl<'c> Registered<'c> {
 /// # Errors
 /// `token_malformed`, or `token_issuer` where there is no `iss`.
 pub fn check_claims(payload: &[u8]) -> Result<(), Fault> {
-    let claims = Node::parse(payload).map_err(|_| Fault::malformed("the payload is not JSON"))?;
+    let claims = Node::read(payload).ok_or(Fault::malformed("the payload is not JSON"))?;
     Registered::read(&claims).map(|_| ())
 }
 
 /// Whether a token may be of this type (RFC 8725 section 3.11). Types are media types and compared
 /// without case.
 pub(crate) fn check_type(kind: Option<&str>, rules: &Issuer) -> Result<(), Fault> {
-    let is = |one: &str, other: &str| subtype(one).eq_ignore_ascii_case(subtype(other));
+    let is =
+        |one: &str, other: &str| one == other || subtype(one).eq_ignore_ascii_case(subtype(other));
     let good = match kind {
         None => rules.types.is_empty(),
         Some(kind) if rules.types.is_empty() => is(kind, "JWT") || is(kind, "at+jwt"),
@@ -136,12 +154,12 @@ pub(crate) fn check_type(kind: Option<&str>, rules: &Issuer) -> Result<(), Fault
     }
 }
 
-fn text<'c>(claims: &'c Node<'_>, name: &str, why: &'static str) -> Result<Option<&'c str>, Fault> {
-    claims.member(name).map(|value| value.as_text().ok_or(Fault::malformed(why))).transpose()
+fn text<'c>(claim: Option<&'c Node<'_>>, why: &'static str) -> Result<Option<&'c str>, Fault> {
+    claim.map(|value| value.as_text().ok_or(Fault::malformed(why))).transpose()
 }
 
 /// A `NumericDate` in whole seconds, rounded down; from the epoch to the year 9999.
-fn date(claims: &Node<'_>, name: &str, why: &'static str) -> Result<Option<u64>, Fault> {
+fn date(claim: Option<&Node<'_>>, why: &'static str) -> Result<Option<u64>, Fault> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -152,12 +170,12 @@ fn date(claims: &Node<'_>, name: &str, why: &'static str) -> Result<Option<u64>,
         Node::Number(number) if (0.0..=LAST as f64).contains(number) => Ok(number.floor() as u64),
         _ => Err(Fault::malformed(why)),
     };
-    claims.member(name).map(read).transpose()
+    claim.map(read).transpose()
 }
 
 /// A text or a list of texts (RFC 7519 section 4.1.3).
-fn check_audience_type(claims: &Node<'_>) -> Result<(), Fault> {
-    let good = match claims.member("aud") {
+fn check_audience_type(audience: Option<&Node<'_>>) -> Result<(), Fault> {
+    let good = match audience {
         None | Some(Node::Text(_)) => true,
         Some(Node::List(entries)) => entries.iter().all(|entry| entry.as_text().is_some()),
         Some(_) => false,

@@ -41,10 +41,12 @@ pub(crate) fn ed25519_spki(key: &[u8]) -> Vec<u8> {
 
 /// `Ecdsa-Sig-Value` (RFC 3279 section 2.2.3) from the two halves of a JOSE signature.
 pub(crate) fn ecdsa_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
-    let mut numbers = Vec::new();
+    // Both heads, and the zeros that may stand before the numbers; then the outer head.
+    const MORE: usize = 8;
+    let mut numbers = Vec::with_capacity(r.len().saturating_add(s.len()).saturating_add(MORE));
     integer(&mut numbers, r);
     integer(&mut numbers, s);
-    let mut signature = Vec::new();
+    let mut signature = Vec::with_capacity(numbers.len().saturating_add(MORE));
     element(&mut signature, SEQUENCE, &numbers);
     signature
 }
@@ -64,27 +66,29 @@ fn spki(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
 fn integer(out: &mut Vec<u8>, number: &[u8]) {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let digits = number.get(zeros..).unwrap_or_default();
-    let mut content = Vec::with_capacity(digits.len().saturating_add(1));
-    if digits.first().is_none_or(|first| *first >= 0x80) {
-        content.push(0);
-    }
-    content.extend_from_slice(digits);
-    element(out, INTEGER, &content);
+    let zero: &[u8] = if digits.first().is_none_or(|first| *first >= 0x80) { &[0] } else { &[] };
+    head(out, INTEGER, zero.len().saturating_add(digits.len()));
+    out.extend_from_slice(zero);
+    out.extend_from_slice(digits);
 }
 
-/// Tag, length in its shortest form, content.
 fn element(out: &mut Vec<u8>, tag: u8, content: &[u8]) {
+    head(out, tag, content.len());
+    out.extend_from_slice(content);
+}
+
+/// Tag, length of the content in its shortest form.
+fn head(out: &mut Vec<u8>, tag: u8, length: usize) {
     out.push(tag);
-    if let Ok(length @ 0..=0x7f) = u8::try_from(content.len()) {
+    if let Ok(length @ 0..=0x7f) = u8::try_from(length) {
         out.push(length);
     } else {
-        let length = content.len().to_be_bytes();
+        let length = length.to_be_bytes();
         let zeros = length.iter().take_while(|byte| **byte == 0).count();
         let digits = length.get(zeros..).unwrap_or_default();
         out.push(0x80 | u8::try_from(digits.len()).unwrap_or(0));
         out.extend_from_slice(digits);
     }
-    out.extend_from_slice(content);
 }
 
 #[cfg(test)]

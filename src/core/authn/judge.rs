@@ -54,12 +54,13 @@ impl Policy {
             keyring: &tokens.keyring,
             now,
         };
-        let (id, verdict) = match rules.verify(text, against, &mut tokens.verifier) {
-            Verdict::Verified(token) => (Some(token.issuer), Ok(token)),
-            Verdict::Barred(token, fault) => (Some(token.issuer), Err(fault)),
-            Verdict::NeedsKeys(id, _, fault) => (Some(id), Err(fault)),
-            Verdict::Refused(id, fault) => (id, Err(fault)),
-        };
+        let (id, verdict) =
+            match rules.verify(text, against, &mut tokens.verifier, &mut tokens.last_header) {
+                Verdict::Verified(token) => (Some(token.issuer), Ok(token)),
+                Verdict::Barred(token, fault) => (Some(token.issuer), Err(fault)),
+                Verdict::NeedsKeys(id, _, fault) => (Some(id), Err(fault)),
+                Verdict::Refused(id, fault) => (id, Err(fault)),
+            };
         let caller = verdict.and_then(|token| {
             let consumer = token.consumer.and_then(|id| self.consumer(id));
             if consumer.is_some_and(|consumer| consumer.disabled) {

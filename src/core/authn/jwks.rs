@@ -137,7 +137,7 @@ impl KeySet {
     pub fn verify(
         &self,
         jws: &Jws<'_>,
-        verifier: &mut impl SignatureVerifier,
+        verifier: &mut (impl SignatureVerifier + ?Sized),
     ) -> Result<&VerificationKey, Fault> {
         let key = self.find(jws)?;
         let check = Check::new(jws.algorithm, key.public(), jws.signed, &jws.signature);

@@ -3,6 +3,8 @@
 //! Nothing in a header is obeyed: it may name an algorithm and a key, and the key decides whether they
 //! fit. Keys and addresses of keys in a header refuse the token.
 
+use std::rc::Rc;
+
 use super::algorithm::Algorithm;
 use super::base64url;
 use super::fault::Fault;
@@ -35,9 +37,9 @@ pub struct Jws<'t> {
     /// What `alg` says.
     pub algorithm: Algorithm,
     /// `kid`.
-    pub key_id: Option<Box<str>>,
+    pub key_id: Option<Rc<str>>,
     /// `typ`.
-    pub kind: Option<Box<str>>,
+    pub kind: Option<Rc<str>>,
     /// Header and payload as they were received, with the dot between them: what was signed.
     pub signed: &'t [u8],
     /// The claims, as JSON text.
@@ -52,43 +54,101 @@ impl<'t> Jws<'t> {
     /// # Errors
     /// `token_malformed`, or `token_algorithm` where `alg` names none that exists here.
     pub fn parse(text: &'t [u8], max: usize) -> Result<Self, Fault> {
+        Self::parse_after(text, max, &LastHeader::default())
+    }
+
+    /// The same, where the header may be the last one again.
+    pub(crate) fn parse_after(
+        text: &'t [u8],
+        max: usize,
+        last: &LastHeader,
+    ) -> Result<Self, Fault> {
         if text.len() > max {
             return Err(Fault::malformed("longer than the policy allows"));
         }
-        let [signed, header, payload, signature] =
-            split(text).ok_or(Fault::malformed("not three parts with dots between them"))?;
-        let part = |text| base64url::decode(text).filter(|bytes| !bytes.is_empty());
-        let header = part(header).ok_or(Fault::malformed("the header is not base64url"))?;
-        let payload = part(payload).ok_or(Fault::malformed("the payload is not base64url"))?;
-        let signature =
-            part(signature).ok_or(Fault::malformed("the signature is not base64url"))?;
-        let Header { algorithm, key_id, kind } = Header::parse(&header)?;
+        let known = last.of(text);
+        let parts = Parts::read(text, known.map(|(_, rest)| rest)).map_err(|why| {
+            match text.split(|byte| *byte == b'.').count() {
+                3 => Fault::malformed(why),
+                _ => Fault::malformed("not three parts with dots between them"),
+            }
+        })?;
+        let header = match known {
+            Some((header, _)) => header.clone(),
+            None => Header::parse(&parts.header)?,
+        };
+        let Header { algorithm, key_id, kind } = header;
+        let Parts { signed, payload, signature, .. } = parts;
         Ok(Self { algorithm, key_id, kind, signed, payload, signature })
     }
 }
 
-/// The signed text and the three parts. Looks for three dots at most, however many there are.
-fn split(text: &[u8]) -> Option<[&[u8]; 4]> {
-    let mut dots = text.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
-    let (first, second) = (dots.next()?, dots.next()?);
-    if dots.next().is_some() {
-        return None;
+/// The header of the last token that was good: those of an issuer's tokens are the same bytes from one
+/// token to the next.
+#[derive(Default)]
+pub(crate) struct LastHeader(Option<(Box<[u8]>, Header)>);
+
+impl LastHeader {
+    /// Keeps the header of a token that was verified.
+    pub(crate) fn keep(&mut self, jws: &Jws<'_>) {
+        if self.of(jws.signed).is_some() {
+            return;
+        }
+        let text = jws.signed.split(|byte| *byte == b'.').next().unwrap_or_default();
+        let (algorithm, key_id, kind) = (jws.algorithm, jws.key_id.clone(), jws.kind.clone());
+        self.0 = Some((text.into(), Header { algorithm, key_id, kind }));
     }
-    let (signed, signature) = text.split_at_checked(second)?;
-    let (header, payload) = signed.split_at_checked(first)?;
-    Some([signed, header, payload.strip_prefix(b".")?, signature.strip_prefix(b".")?])
+
+    /// The header, if a token has this very one, and what stands after its dot.
+    fn of<'t>(&self, token: &'t [u8]) -> Option<(&Header, &'t [u8])> {
+        let (text, header) = self.0.as_ref()?;
+        Some((header, token.strip_prefix(&**text)?.strip_prefix(b".")?))
+    }
+}
+
+/// The three parts of a token, and the first two as they stand in it.
+struct Parts<'t> {
+    /// Nothing where it is known.
+    header: Vec<u8>,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+    signed: &'t [u8],
+}
+
+impl<'t> Parts<'t> {
+    /// Reads every part up to the first character that is none of base64url's, so that every byte is
+    /// looked at once. `rest` is what stands after a header that is known.
+    ///
+    /// # Errors
+    /// Which part is not base64url, provided that there are three.
+    fn read(text: &'t [u8], rest: Option<&[u8]>) -> Result<Self, &'static str> {
+        let part = |text| base64url::decode_start(text).filter(|(bytes, _)| !bytes.is_empty());
+        let and_dot =
+            |text| part(text).and_then(|(bytes, rest)| Some((bytes, rest.strip_prefix(b".")?)));
+        let (header, rest) = match rest {
+            Some(rest) => (Vec::new(), rest),
+            None => and_dot(text).ok_or("the header is not base64url")?,
+        };
+        let (payload, last) = and_dot(rest).ok_or("the payload is not base64url")?;
+        let signature = part(last).filter(|(_, rest)| rest.is_empty());
+        let (signature, _) = signature.ok_or("the signature is not base64url")?;
+        let signed = text.len().saturating_sub(last.len().saturating_add(1));
+        let signed = text.get(..signed).unwrap_or_default();
+        Ok(Self { header, payload, signature, signed })
+    }
 }
 
 /// What is read of a header.
+#[derive(Clone)]
 struct Header {
     algorithm: Algorithm,
-    key_id: Option<Box<str>>,
-    kind: Option<Box<str>>,
+    key_id: Option<Rc<str>>,
+    kind: Option<Rc<str>>,
 }
 
 impl Header {
     fn parse(text: &[u8]) -> Result<Self, Fault> {
-        let header = Node::parse(text).map_err(|_| Fault::malformed("the header is not JSON"))?;
+        let header = Node::read(text).ok_or(Fault::malformed("the header is not JSON"))?;
         if !matches!(header, Node::Map(_)) {
             return Err(Fault::malformed("the header is not an object"));
         }
@@ -116,7 +176,7 @@ impl Header {
             Denial::TokenAlgorithm,
             "`alg` is missing or names no algorithm that can be allowed",
         ))?;
-        Ok(Self { algorithm, key_id, kind: kind.map(Box::from) })
+        Ok(Self { algorithm, key_id, kind: kind.map(Rc::from) })
     }
 }
 
@@ -163,6 +223,74 @@ mod tests {
         assert_eq!((jws.kind.as_deref(), jws.key_id.as_deref()), (Some("JWT"), Some("a b")));
         assert_eq!((&jws.payload[..], &jws.signature[..]), (&b"{}"[..], &b"signature"[..]));
         assert_eq!(text.as_bytes()[..text.len() - 13], *jws.signed);
+    }
+
+    #[test]
+    fn the_last_header_is_only_itself() {
+        let mut last = LastHeader::default();
+        let good = token(r#"{"alg":"HS256","kid":"a","typ":"JWT"}"#);
+        last.keep(&parse(&good).unwrap_or_else(|denial| panic!("{denial:?}")));
+        let good_header = good.split('.').next().unwrap_or_default();
+        let again = |text: &str| {
+            let seen = |jws: Result<Jws<'_>, Fault>| {
+                jws.map(|jws| {
+                    let kid = jws.key_id.as_deref().map(str::to_owned);
+                    let kind = jws.kind.as_deref().map(str::to_owned);
+                    (jws.algorithm, kid, kind, jws.signed.to_vec(), jws.payload, jws.signature)
+                })
+            };
+            let after = Jws::parse_after(text.as_bytes(), DEFAULT_SIZE, &last);
+            let alone = seen(Jws::parse(text.as_bytes(), DEFAULT_SIZE));
+            assert_eq!(seen(after), alone, "{text}");
+            alone.is_ok()
+        };
+        assert!(again(&good) && again(&format!("{good_header}.W10.cw")));
+        assert!(again(&token(r#"{"alg":"HS256","kid":"b","typ":"JWT"}"#)));
+        assert!(again(&token(r#"{"alg":"HS256"}"#)));
+        for bad in [
+            good_header.to_owned(),
+            format!("{good_header}."),
+            format!("{good_header}.."),
+            format!("{good_header}A.e30.cw"),
+            format!("{good_header}=.e30.cw"),
+            format!("{good_header}.e30.cw.cw"),
+            format!("{good_header}.e30.c"),
+            format!("{good_header}.e3.cw"),
+            format!("{good_header}.e30.cw="),
+            format!("={good_header}.e30.cw"),
+            format!(".{good_header}.e30"),
+            format!("{}.e30.cw", good_header.replacen('e', "E", 1)),
+        ] {
+            assert!(!again(&bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_fault_names_the_part() {
+        let why =
+            |text: &str| Jws::parse(text.as_bytes(), DEFAULT_SIZE).err().map(|fault| fault.why);
+        let header = encode(br#"{"alg":"HS256"}"#);
+        let three = Some("not three parts with dots between them");
+        for text in ["=", "", "=.e30", "=.=.=.=", "e30.e30.cw.", "e30.e30.cw.="] {
+            assert_eq!(why(text), three, "{text}");
+        }
+        for (text, part) in [
+            ("=.=.=", "the header is not base64url"),
+            (".e30.cw", "the header is not base64url"),
+            ("A.e30.cw", "the header is not base64url"),
+            ("e30.=.=", "the payload is not base64url"),
+            ("e30..cw", "the payload is not base64url"),
+            ("e30.e31.cw", "the payload is not base64url"),
+            ("e30.e30.", "the signature is not base64url"),
+            ("e30.e30.c", "the signature is not base64url"),
+            ("e30.e30.cw=", "the signature is not base64url"),
+            // The header is read last.
+            ("AA.e30.cw=", "the signature is not base64url"),
+            ("AA.e30.cw", "the header is not JSON"),
+        ] {
+            assert_eq!(why(text), Some(part), "{text}");
+        }
+        assert_eq!(why(&format!("{header}.e30.cw")), None);
     }
 
     #[test]

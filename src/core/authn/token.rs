@@ -1,15 +1,15 @@
 //! One token from its text to a verified caller. The cheap checks come first, the signature last but
 //! for revocation and whose it is: a flood of bad tokens costs no more than reading them.
 
-use super::claim_value::{ClaimPath, ClaimValue, escape, header_value};
+use super::claim_value::{ClaimPath, ClaimValue, escape, header_value, is_plain};
 use super::claims::{Registered, check_type};
 use super::fault::Fault;
 use super::grants;
 use super::issuer::{Issuer, IssuerId};
-use super::jws::Jws;
+use super::jws::{Jws, LastHeader};
 use super::signature::SignatureVerifier;
 use super::tokens::{Keyring, Keys};
-use crate::authz::{ScopeSet, ScopeTable};
+use crate::authz::{ScopeId, ScopeSet, ScopeTable};
 use crate::node::Node;
 use crate::policy::{Consumer, ConsumerId};
 use crate::reason::Denial;
@@ -45,8 +45,8 @@ pub(crate) struct Token {
     pub(crate) issuer: IssuerId,
     /// Who it is where it is no consumer's: the issuer's name, a colon, the claim that names the caller.
     pub(crate) name: Box<str>,
-    /// The same, as a header can hold it.
-    pub(crate) header_name: Box<str>,
+    /// The same, as a header can hold it, where that is something else.
+    pub(crate) header_name: Option<Box<str>>,
     /// Whose it is.
     pub(crate) consumer: Option<ConsumerId>,
     pub(crate) key_id: Option<Box<str>>,
@@ -66,6 +66,11 @@ impl Token {
     /// The claim that names the caller.
     pub(crate) fn subject(&self) -> &str {
         self.name.split_once(':').map_or("", |(_, subject)| subject)
+    }
+
+    /// The name, as a header can hold it.
+    pub(crate) fn header_name(&self) -> &str {
+        self.header_name.as_ref().unwrap_or(&self.name)
     }
 
     /// Whether it holds so much that it is not worth remembering: a list has many times the size in
@@ -97,7 +102,7 @@ impl Keys {
     fn verify(
         &self,
         jws: &Jws<'_>,
-        verifier: &mut impl SignatureVerifier,
+        verifier: &mut dyn SignatureVerifier,
     ) -> Result<Option<&str>, Fault> {
         match self {
             Self::Public(set) => set.verify(jws, verifier).map(|key| key.id()),
@@ -125,7 +130,7 @@ pub(crate) struct Against<'p> {
 
 impl Against<'_> {
     /// Those of some scopes that a consumer holds too.
-    fn within(&self, granted: &ScopeSet, consumer: ConsumerId) -> ScopeSet {
+    fn within(&self, granted: Vec<ScopeId>, consumer: ConsumerId) -> ScopeSet {
         let holder = usize::try_from(consumer.0).ok().and_then(|at| self.consumers.get(at));
         let held = holder.map(|holder| self.scopes.set(holder.scopes));
         held.map_or_else(ScopeSet::default, |held| self.scopes.both(granted, held))
@@ -142,10 +147,11 @@ impl TokenRules {
         &self,
         text: &[u8],
         against: Against<'_>,
-        verifier: &mut impl SignatureVerifier,
+        verifier: &mut dyn SignatureVerifier,
+        last: &mut LastHeader,
     ) -> Verdict {
         let mut issuer = None;
-        match self.try_verify(text, against, verifier, &mut issuer) {
+        match self.try_verify(text, against, verifier, last, &mut issuer) {
             Ok(verdict) => verdict,
             Err(fault) => Verdict::Refused(issuer, fault),
         }
@@ -155,12 +161,12 @@ impl TokenRules {
         &self,
         text: &[u8],
         against: Against<'_>,
-        verifier: &mut impl SignatureVerifier,
+        verifier: &mut dyn SignatureVerifier,
+        last: &mut LastHeader,
         named: &mut Option<IssuerId>,
     ) -> Result<Verdict, Fault> {
-        let jws = Jws::parse(text, self.max_size)?;
-        let claims =
-            Node::parse(&jws.payload).map_err(|_| Fault::malformed("the payload is not JSON"))?;
+        let jws = Jws::parse_after(text, self.max_size, last)?;
+        let claims = Node::read(&jws.payload).ok_or(Fault::malformed("the payload is not JSON"))?;
         let registered = Registered::read(&claims)?;
         // Keys are looked up under the issuer that the token names, never across.
         let rules = self
@@ -173,23 +179,41 @@ impl TokenRules {
         check_type(jws.kind.as_deref(), rules)?;
         registered.check(rules, against.now)?;
         let subject = subject(&claims, rules)?;
+        let needs_keys = |fault| {
+            let key_id = jws.key_id.as_deref().map(Box::from);
+            Ok(Verdict::NeedsKeys(rules.id, key_id, fault))
+        };
         let Some(keys) = against.keyring.of(rules.id, against.now) else {
             let fault = Fault::new(Denial::KeysUnavailable, "the issuer's keys are not there");
-            return Ok(Verdict::NeedsKeys(rules.id, jws.key_id, fault));
+            return needs_keys(fault);
         };
         let key_id = match keys.verify(&jws, verifier) {
             Ok(key_id) => key_id,
             Err(fault) if fault.denial == Denial::TokenKeyUnknown && keys.may_be_outdated(&jws) => {
-                return Ok(Verdict::NeedsKeys(rules.id, jws.key_id, fault));
+                return needs_keys(fault);
             }
             Err(fault) => return Err(fault),
         };
+        last.keep(&jws);
+        self.signed(&registered, subject, rules, key_id, against)
+    }
+
+    /// What becomes of a token whose signature is good.
+    fn signed(
+        &self,
+        registered: &Registered<'_>,
+        subject: &str,
+        rules: &Issuer,
+        key_id: Option<&str>,
+        against: Against<'_>,
+    ) -> Result<Verdict, Fault> {
+        let claims = registered.claims;
         let barred = if registered.is_revoked(rules, key_id)? {
             Some(Fault::new(Denial::TokenRevoked, "the policy revokes it"))
         } else {
             None
         };
-        let (consumer, barred) = match (owner(&claims, rules)?, barred) {
+        let (consumer, barred) = match (owner(claims, rules)?, barred) {
             (Owner::Nobody, barred) => (None, barred),
             (Owner::Consumer(id), barred) => (Some(id), barred),
             (Owner::Several, barred) => {
@@ -197,22 +221,21 @@ impl TokenRules {
                 (None, barred.or(Some(Fault::new(Denial::ConsumerAmbiguous, why))))
             }
         };
-        let granted = grants::scopes(&claims, rules, against.scopes);
         let scopes = match consumer {
-            None => granted,
-            Some(id) => against.within(&granted, id),
+            None => grants::scopes(claims, rules, against.scopes),
+            Some(id) => against.within(grants::known(claims, rules, against.scopes), id),
         };
         let token = Token {
             issuer: rules.id,
-            name: format!("{}:{subject}", rules.name).into(),
+            name: [&*rules.name, ":", subject].concat().into(),
             header_name: header_name(rules, subject),
             consumer,
             key_id: key_id.map(Box::from),
             id: registered.token_id.map(Box::from),
             end: registered.end(rules),
             scopes,
-            claims: self.claims.iter().map(|path| kept(path, &claims)).collect(),
-            headers: self.told(&claims),
+            claims: self.claims.iter().map(|path| kept(path, claims)).collect(),
+            headers: self.told(claims),
         };
         Ok(match barred {
             None => Verdict::Verified(token),
@@ -241,10 +264,13 @@ fn subject<'c>(claims: &'c Node<'_>, rules: &Issuer) -> Result<&'c str, Fault> {
         .ok_or(Fault::malformed("the claim that names the caller is not a text of 1 to 256 bytes"))
 }
 
-fn header_name(rules: &Issuer, subject: &str) -> Box<str> {
-    let mut name = format!("{}:", rules.name);
+fn header_name(rules: &Issuer, subject: &str) -> Option<Box<str>> {
+    if subject.bytes().all(is_plain) {
+        return None;
+    }
+    let mut name = [&rules.name, ":"].concat();
     escape(&mut name, subject);
-    name.into()
+    Some(name.into())
 }
 
 fn kept(path: &ClaimPath, claims: &Node<'_>) -> Option<ClaimValue> {

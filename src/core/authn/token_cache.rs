@@ -18,6 +18,9 @@ use crate::time::Timestamp;
 /// Places that one token can take.
 const WAYS: usize = 4;
 
+/// Characters at the end of a token that say where it belongs. No signature is shorter.
+const TAIL: usize = 32;
+
 /// A bounded cache for one thread and one policy.
 pub struct TokenCache {
     /// A power of two of sets, or none; a token's hash names its set.
@@ -54,10 +57,13 @@ impl TokenCache {
         Self { sets, secret, held: 0, hits: 0, misses: 0 }
     }
 
-    /// Where a text belongs.
+    /// Where a text belongs, by its length and its end, which are of the signature. Only verified tokens
+    /// are kept, so nobody makes two of one end without an issuer's key, and a forged token with the end
+    /// of a good one only fails to be it.
     pub(crate) fn spot(&self, text: &[u8]) -> Spot {
         let mut hasher = SipHasher13::new_with_key(&self.secret);
-        hasher.write(text);
+        hasher.write(text.last_chunk::<TAIL>().map_or(text, |tail| tail));
+        hasher.write_usize(text.len());
         Spot(hasher.finish())
     }
 
@@ -158,7 +164,7 @@ mod tests {
         Rc::new(Token {
             issuer: ISSUER,
             name: "corp:alpha".into(),
-            header_name: "corp:alpha".into(),
+            header_name: None,
             consumer: None,
             key_id: None,
             id: None,
@@ -215,6 +221,23 @@ mod tests {
         cache.insert(spot, b"a", &keys, &token(u64::MAX), at(0));
         assert!(cache.find(spot, b"a", &keys, at(1)).is_some());
         assert!(cache.find(spot, b"b", &keys, at(1)).is_none());
+    }
+
+    #[test]
+    fn a_token_with_the_end_of_another_is_not_that_one() {
+        // J72
+        let (mut cache, keys) = (Tried(TokenCache::new(16, [1; 16])), keyring(1, u64::MAX));
+        let [good, other] = ["good", "evil"].map(|start| format!("{start}.{}", "s".repeat(TAIL)));
+        assert_eq!(cache.0.spot(good.as_bytes()), cache.0.spot(other.as_bytes()));
+        cache.insert(good.as_bytes(), &keys, u64::MAX, 0);
+        assert!(cache.finds(good.as_bytes(), &keys, 1) && !cache.finds(other.as_bytes(), &keys, 1));
+        cache.insert(other.as_bytes(), &keys, u64::MAX, 2);
+        assert!(cache.finds(good.as_bytes(), &keys, 3) && cache.finds(other.as_bytes(), &keys, 3));
+        assert_ne!(cache.0.spot(good.as_bytes()), cache.0.spot(&good.as_bytes()[1..]));
+        assert_ne!(
+            cache.0.spot(good.as_bytes()),
+            TokenCache::new(16, [2; 16]).spot(good.as_bytes())
+        );
     }
 
     #[test]

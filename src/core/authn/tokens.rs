@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::issuer::{Issuer, IssuerId, KeyOrigin};
 use super::jwks::{KeySet, Version};
+use super::jws::LastHeader;
 use super::secrets::SecretSet;
 use super::signature::SignatureVerifier;
 use super::token_cache::TokenCache;
@@ -60,6 +61,7 @@ pub struct Tokens<V> {
     pub(crate) keyring: Keyring,
     pub(crate) cache: TokenCache,
     pub(crate) verifier: V,
+    pub(crate) last_header: LastHeader,
 }
 
 impl<V: SignatureVerifier> Tokens<V> {
@@ -73,7 +75,8 @@ impl<V: SignatureVerifier> Tokens<V> {
             }
         }
         let places = if policy.issuers().is_empty() { 0 } else { policy.token_rules.cache };
-        Self { keyring, cache: TokenCache::new(places, secret), verifier }
+        let cache = TokenCache::new(places, secret);
+        Self { keyring, cache, verifier, last_header: LastHeader::default() }
     }
 
     /// Puts a fetched set in force until it is too old.

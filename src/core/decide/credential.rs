@@ -159,7 +159,7 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
             keyring: &tokens.keyring,
             now: self.now,
         };
-        match rules.verify(text, against, &mut tokens.verifier) {
+        match rules.verify(text, against, &mut tokens.verifier, &mut tokens.last_header) {
             Verdict::Verified(token) => {
                 let token = Rc::new(token);
                 tokens.cache.insert(spot, text, &tokens.keyring, &token, self.now);

@@ -129,7 +129,7 @@ fn judge_at(
     verifier: &mut impl SignatureVerifier,
 ) -> Verdict {
     let against = Against { scopes: &scopes(), consumers: &[], keyring, now };
-    rules.verify(token.as_bytes(), against, verifier)
+    rules.verify(token.as_bytes(), against, verifier, &mut LastHeader::default())
 }
 
 fn verdict(rules: &TokenRules, token: &str) -> Result<Token, Denial> {
