@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::algorithm::Algorithm;
 use super::base64url;
 use super::fault::Fault;
+use crate::bytes::same;
 use crate::node::Node;
 use crate::reason::Denial;
 
@@ -102,7 +103,8 @@ impl LastHeader {
     /// The header, if a token has this very one, and what stands after its dot.
     fn of<'t>(&self, token: &'t [u8]) -> Option<(&Header, &'t [u8])> {
         let (text, header) = self.0.as_ref()?;
-        Some((header, token.strip_prefix(&**text)?.strip_prefix(b".")?))
+        let (start, rest) = token.split_at_checked(text.len())?;
+        Some((header, rest.strip_prefix(b".").filter(|_| same(start, text))?))
     }
 }
 
