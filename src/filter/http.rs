@@ -338,6 +338,7 @@ fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Met
                 metrics.credential_use(&mut known, gateway, principal);
             }
         }
+        generation.tick_for_counts();
     }
     if let (Err(Denial::RateLimited), Some(limit)) = (decision.verdict(), decision.rule()) {
         metrics.limit_refusal(gateway, limit);

@@ -19,8 +19,13 @@ const NEEDED: [&str; 7] = [
 ];
 
 /// Calls that a request can do without.
-const OPTIONAL: [&str; 4] =
-    ["proxy_log", "proxy_define_metric", "proxy_increment_metric", "proxy_add_header_map_value"];
+const OPTIONAL: [&str; 5] = [
+    "proxy_log",
+    "proxy_define_metric",
+    "proxy_increment_metric",
+    "proxy_add_header_map_value",
+    "proxy_set_tick_period_milliseconds",
+];
 
 fn meddled(vm: &mut Vm, call: &'static str, meddle: Meddle) {
     vm.behave();
@@ -48,6 +53,7 @@ fn a_failing_call_refuses_the_request() {
     }
     vm.behave();
     assert_eq!(vm.request(&good()).status(), 200);
+    vm.tick(vm.root());
     assert!(decisions(&process) > 0);
 }
 
@@ -76,6 +82,7 @@ fn what_only_informs_may_fail() {
             meddled(&mut vm, call, Meddle::Answer(status));
             assert_eq!(vm.request(&good()).status(), 200, "{call} {status}");
             assert_eq!(vm.request(&get("/nowhere")).status(), 403, "{call} {status}");
+            vm.tick(vm.root());
         }
     }
     assert_eq!(vm.trap(), None);
