@@ -21,6 +21,8 @@ mod faults;
 mod interface;
 #[path = "host/keys.rs"]
 mod keys;
+#[path = "host/leases.rs"]
+mod leases;
 #[path = "host/shared.rs"]
 mod shared;
 

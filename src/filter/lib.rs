@@ -14,6 +14,7 @@ mod generation;
 mod host;
 mod http;
 mod keys;
+mod leases;
 mod metrics;
 mod native;
 mod root;

@@ -2,7 +2,7 @@
 
 use portcullis_tests::fake_host::{Answer, Meddle, Vm};
 
-use crate::{decisions, details, get, good, vm};
+use crate::{SECOND, decisions, details, get, good, vm};
 
 /// Every status of the ABI but `Ok`, and numbers that are none.
 const STATUSES: [u32; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 255, u32::MAX];
@@ -39,6 +39,8 @@ fn a_failing_call_refuses_the_request() {
     for call in NEEDED {
         for status in STATUSES {
             meddled(&mut vm, call, Meddle::Answer(status));
+            // No lease is left that would answer in the bucket's place.
+            process.advance(2 * SECOND);
             let outcome = vm.request(&good());
             assert_eq!(vm.trap(), None, "{call} {status}");
             // Envoy has no value for an attribute: that is an answer and no fault.
@@ -49,6 +51,7 @@ fn a_failing_call_refuses_the_request() {
     }
     for status in STATUSES.into_iter().filter(|status| *status != 8) {
         meddled(&mut vm, "proxy_set_shared_data", Meddle::Answer(status));
+        process.advance(2 * SECOND);
         assert_eq!(details(&vm.request(&good())), "host_failure", "{status}");
     }
     vm.behave();

@@ -76,6 +76,12 @@ fn a_request_makes_no_call_twice() {
     assert_eq!(outcome.calls[..expected.len()], expected, "{:?}", outcome.calls);
     let response = &outcome.calls[expected.len()..];
     assert!(response.iter().all(|call| *call == "proxy_add_header_map_value"), "{response:?}");
+    // The second request has taken tokens for those that follow.
+    let mut calls = vm.request(&good()).calls;
+    calls.truncate(expected.len() - 2);
+    let is_shared = |call: &&str| call.ends_with("_shared_data");
+    let local: Vec<_> = expected.into_iter().filter(|call| !is_shared(call)).collect();
+    assert_eq!(calls, local);
 }
 
 #[test]
