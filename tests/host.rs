@@ -13,12 +13,16 @@
 mod bytes;
 #[path = "host/contexts.rs"]
 mod contexts;
+#[path = "host/counters.rs"]
+mod counters;
 #[path = "host/faults.rs"]
 mod faults;
 #[path = "host/interface.rs"]
 mod interface;
 #[path = "host/keys.rs"]
 mod keys;
+#[path = "host/leases.rs"]
+mod leases;
 #[path = "host/shared.rs"]
 mod shared;
 
@@ -111,6 +115,7 @@ fn line<'l>(lines: &'l [(Vec<u8>, Vec<u8>)], name: &str) -> Vec<&'l [u8]> {
     lines.map(|(_, value)| value.as_slice()).collect()
 }
 
+/// All decisions that Envoy has heard of.
 fn decisions(process: &Process) -> u64 {
     let metrics = process.metrics();
     metrics.iter().filter(|(name, _)| name.contains(".decisions.")).map(|(_, value)| value).sum()

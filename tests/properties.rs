@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use portcullis_core::{
-    BucketKey, BucketStore, Effects, Grant, MemoryStore, Path, Policy, Request, Stage, StoreFault,
-    Timestamp, Trace,
+    BucketKey, BucketStore, Effects, Grant, MemoryStore, Path, Policy, Quota, Request, Stage,
+    StoreFault, Timestamp, Trace,
 };
 use portcullis_tests::policy::tokens;
 use portcullis_tests::template::{FIXED_NOW, api_key, digest, fill_value};
@@ -59,6 +59,7 @@ impl BucketStore for Worker<'_> {
     fn read(
         &mut self,
         key: &BucketKey<'_>,
+        _quota: &Quota,
         _now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault> {
         let mut name = Vec::new();
@@ -67,7 +68,12 @@ impl BucketStore for Worker<'_> {
         Ok((arrival, (name, version)))
     }
 
-    fn replace(&mut self, (name, version): Self::Ticket, next: u64) -> Result<bool, StoreFault> {
+    fn replace(
+        &mut self,
+        (name, version): Self::Ticket,
+        next: u64,
+        _ahead: u64,
+    ) -> Result<bool, StoreFault> {
         let rival = {
             let mut shared = self.shared.borrow_mut();
             shared.depth < 3 && shared.rivals.pop().unwrap_or(false)

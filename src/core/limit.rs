@@ -2,11 +2,13 @@
 
 mod bucket;
 mod key;
+mod lease;
 mod spend;
 mod store;
 
 pub use bucket::Quota;
 pub use key::BucketKey;
+pub use lease::Lease;
 pub use store::{BucketStore, MemoryStore, StoreFault};
 
 pub(crate) use bucket::State;

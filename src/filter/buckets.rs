@@ -10,13 +10,17 @@
 //! to the next newcomer. A newcomer who finds no such place is charged to a bucket that all such
 //! newcomers of the limit share, so nobody gets a fresh bucket for being evicted. (Who
 //! was charged there and later finds a place of its own begins with a full bucket, once.)
+//!
+//! A VM that is asked about the same bucket twice within a second takes tokens ahead, if many are left, and
+//! answers from its [`Lease`] without a call.
 
 use std::hash::Hasher;
 
-use portcullis_core::{BucketKey, BucketStore, StoreFault, Timestamp};
+use portcullis_core::{BucketKey, BucketStore, Lease, Quota, StoreFault, Timestamp};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::abi::{self, HostFault, Inbox};
+use crate::leases::{Hash, Leases};
 use crate::metrics::{Metrics, StoreEvent};
 
 /// Sets of the table for keys with an address, of the one for keys without, and of the overflow table
@@ -103,9 +107,10 @@ impl Buckets {
         inbox: &'b Inbox,
         gateway: &'b str,
         metrics: &'b mut Metrics,
-        name: &'b mut Vec<u8>,
+        held: &'b mut Held,
     ) -> Store<'b> {
-        Store { secret: &self.secret, inbox, gateway, metrics, name, fault: None }
+        held.seen.clear();
+        Store { secret: &self.secret, inbox, gateway, metrics, held, fault: None }
     }
 }
 
@@ -135,26 +140,53 @@ pub(crate) struct Store<'b> {
     inbox: &'b Inbox,
     gateway: &'b str,
     metrics: &'b mut Metrics,
-    /// Scratch space for the name of a bucket.
-    name: &'b mut Vec<u8>,
+    held: &'b mut Held,
     /// What the host did, for the log.
     pub(crate) fault: Option<HostFault>,
 }
 
-/// One entry of a set.
-#[derive(Clone, Copy, Default)]
-struct Entry {
-    tag: u64,
-    arrival: u64,
+/// What a VM has of buckets: its leases, and scratch space.
+#[derive(Default)]
+pub(crate) struct Held {
+    of_addresses: Leases,
+    of_callers: Leases,
+    /// The name of a bucket.
+    name: Vec<u8>,
+    /// Sets that were read for the request.
+    seen: Vec<Seen>,
+}
+
+impl Held {
+    fn leases(&mut self, table: Table) -> Option<&mut Leases> {
+        match table {
+            Table::Addresses => Some(&mut self.of_addresses),
+            Table::Callers => Some(&mut self.of_callers),
+            Table::Overflow => None,
+        }
+    }
+
+    fn lease(&mut self, table: Table, hash: Hash, quota: &Quota) -> Option<&mut Lease> {
+        self.leases(table).filter(|_| quota.is_leased())?.find(hash, quota)
+    }
 }
 
 /// What was read of a set, and which of its entries the bucket takes.
-pub(crate) struct Ticket {
+#[derive(Clone, Copy)]
+struct Seen {
     key: [u8; 7],
-    entries: [Entry; WAYS],
+    set: [u8; SET],
     version: u32,
     way: usize,
-    tag: u64,
+    now: Timestamp,
+}
+
+/// What a request was judged by.
+pub(crate) struct Ticket {
+    table: Table,
+    hash: Hash,
+    quota: Quota,
+    /// Which set was read; `None`: a lease answers.
+    seen: Option<usize>,
 }
 
 impl Store<'_> {
@@ -163,37 +195,49 @@ impl Store<'_> {
         StoreFault
     }
 
+    fn hash(&mut self, key: &BucketKey<'_>) -> Hash {
+        let name = &mut self.held.name;
+        name.clear();
+        key.encode(name);
+        let mut hasher = SipHasher13::new_with_key(self.secret);
+        hasher.write(name);
+        let hash = hasher.finish128();
+        (hash.h1, hash.h2)
+    }
+
     /// Looks for a bucket in its set. `None`: it is not there and every entry is in use.
     fn look(
         &mut self,
         table: Table,
-        key: &BucketKey<'_>,
+        (tag, place): Hash,
+        limit: &str,
         now: Timestamp,
-    ) -> Result<Option<(u64, Ticket)>, StoreFault> {
-        self.name.clear();
-        key.encode(self.name);
-        let mut hasher = SipHasher13::new_with_key(self.secret);
-        hasher.write(self.name);
-        let hash = hasher.finish128();
-        let tag = hash.h1;
-        let set = hash.h2.checked_rem(u64::from(table.sets())).unwrap_or(0);
-        let set_key = table.key(u16::try_from(set).unwrap_or(0));
-
-        let held = abi::shared(self.inbox, &set_key).map_err(|fault| self.fault(fault))?;
+    ) -> Result<Option<(u64, usize)>, StoreFault> {
+        let set = place.checked_rem(u64::from(table.sets())).unwrap_or(0);
+        let key = table.key(u16::try_from(set).unwrap_or(0));
+        let held = abi::shared(self.inbox, &key).map_err(|fault| self.fault(fault))?;
         // A swap with version 0, or of a missing key, would not be a swap: the host would just write.
         let Some((bytes, version @ 1..)) = held else {
             return Err(self.fault(HostFault::malformed("proxy_get_shared_data")));
         };
-        let (entries, sound) = entries(bytes, now);
-        if !sound {
-            self.metrics.store_event(self.gateway, key.limit(), StoreEvent::Reset);
+        let mut set = [0; SET];
+        if !read_set(bytes, now, &mut set) {
+            self.metrics.store_event(self.gateway, limit, StoreEvent::Reset);
         }
-        let ours = entries.iter().position(|entry| entry.tag == tag);
-        let free = || entries.iter().position(|entry| entry.arrival <= now.unix_nanos());
-        let Some(way) = ours.or_else(free) else { return Ok(None) };
-        let entry = entries.get(way).copied().unwrap_or_default();
-        let arrival = if entry.tag == tag { entry.arrival } else { 0 };
-        Ok(Some((arrival, Ticket { key: set_key, entries, version, way, tag })))
+        let (mut ours, mut free) = (None, None);
+        for (way, entry) in set.as_chunks::<ENTRY>().0.iter().enumerate() {
+            let (held, arrival) = parts(entry);
+            if held == tag && ours.is_none() {
+                ours = Some((arrival, way));
+            }
+            if arrival <= now.unix_nanos() && free.is_none() {
+                free = Some((0, way));
+            }
+        }
+        let Some((arrival, way)) = ours.or(free) else { return Ok(None) };
+        let seen = self.held.seen.len();
+        self.held.seen.push(Seen { key, set, version, way, now });
+        Ok(Some((arrival, seen)))
     }
 }
 
@@ -203,29 +247,59 @@ impl BucketStore for Store<'_> {
     fn read(
         &mut self,
         key: &BucketKey<'_>,
+        quota: &Quota,
         now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault> {
         let table = if key.is_unbounded() { Table::Addresses } else { Table::Callers };
-        if let Some(found) = self.look(table, key, now)? {
-            return Ok(found);
+        let hash = self.hash(key);
+        let mut ticket = Ticket { table, hash, quota: *quota, seen: None };
+        let lease = self.held.lease(table, hash, quota);
+        if let Some(arrival) = lease.and_then(|lease| lease.arrival(now)) {
+            return Ok((arrival, ticket));
+        }
+        if let Some((arrival, seen)) = self.look(table, hash, key.limit(), now)? {
+            ticket.seen = Some(seen);
+            let lease = self.held.lease(table, hash, quota);
+            return Ok((lease.map_or(arrival, |lease| lease.give_back(quota, arrival)), ticket));
         }
         self.metrics.store_event(self.gateway, key.limit(), StoreEvent::Overflow);
-        let overflow = self.look(Table::Overflow, &key.overflow(), now)?;
+        let (table, hash) = (Table::Overflow, self.hash(&key.overflow()));
+        let overflow = self.look(table, hash, key.limit(), now)?;
         // More limits than the overflow table has room for are crowded: refusing is all that is left.
-        overflow.ok_or(StoreFault)
+        let (arrival, seen) = overflow.ok_or(StoreFault)?;
+        Ok((arrival, Ticket { table, hash, quota: *quota, seen: Some(seen) }))
     }
 
-    fn replace(&mut self, mut ticket: Ticket, next: u64) -> Result<bool, StoreFault> {
-        if let Some(entry) = ticket.entries.get_mut(ticket.way) {
-            *entry = Entry { tag: ticket.tag, arrival: next };
+    fn replace(&mut self, ticket: Ticket, next: u64, ahead: u64) -> Result<bool, StoreFault> {
+        let Ticket { table, hash, quota, seen } = ticket;
+        let Some(seen) = seen else {
+            let lease = self.held.lease(table, hash, &quota);
+            return Ok(lease.map(|lease| lease.spend(next)).is_some());
+        };
+        let Some(seen) = self.held.seen.get(seen) else { return Ok(false) };
+        let Seen { key, mut set, version, way, now } = *seen;
+        let lease = self.held.lease(table, hash, &quota);
+        let ahead = if lease.is_some_and(|lease| lease.is_recent(now)) { ahead } else { 0 };
+        let lease = Lease::new(&quota, next, ahead, now);
+        if let Some(entry) = set.as_chunks_mut::<ENTRY>().0.get_mut(way) {
+            *entry = bytes_of(hash.0, lease.written());
         }
-        let mut value = [0; SET];
-        for (bytes, entry) in value.chunks_exact_mut(ENTRY).zip(ticket.entries) {
-            let (tag, arrival) = bytes.split_at_mut(size_of::<u64>());
-            tag.copy_from_slice(&entry.tag.to_le_bytes());
-            arrival.copy_from_slice(&entry.arrival.to_le_bytes());
+        let swapped = abi::set_shared(&key, &set, version);
+        match swapped {
+            Ok(true) => {
+                if let Some(leases) = self.held.leases(table).filter(|_| quota.is_leased()) {
+                    leases.keep(hash, &quota, lease, now);
+                }
+            }
+            Ok(false) => {}
+            Err(_) => {
+                // Nobody knows what was written: what was left of a lease is lost.
+                if let Some(lease) = self.held.lease(table, hash, &quota) {
+                    *lease = Lease::default();
+                }
+            }
         }
-        abi::set_shared(&ticket.key, &value, ticket.version).map_err(|fault| self.fault(fault))
+        swapped.map_err(|fault| self.fault(fault))
     }
 
     fn contended(&mut self, limit: &str) {
@@ -233,24 +307,30 @@ impl BucketStore for Store<'_> {
     }
 }
 
-/// The entries of a set as they can be used, and whether all of it was sound. Other plugins may write
-/// here: a value of another length counts as empty, an impossible arrival as a full bucket.
-fn entries(bytes: &[u8], now: Timestamp) -> ([Entry; WAYS], bool) {
-    let mut entries = [Entry::default(); WAYS];
-    if bytes.len() != SET {
-        return (entries, false);
+/// An entry as tag and arrival.
+fn parts(entry: &[u8; ENTRY]) -> (u64, u64) {
+    match entry.as_chunks().0 {
+        [tag, arrival] => (u64::from_le_bytes(*tag), u64::from_le_bytes(*arrival)),
+        _ => (0, 0),
     }
+}
+
+fn bytes_of(tag: u64, arrival: u64) -> [u8; ENTRY] {
+    (u128::from(arrival) << 64 | u128::from(tag)).to_le_bytes()
+}
+
+/// Copies a set as it can be used, and says whether all of it was sound. Other plugins may write
+/// here: a value of another length counts as empty, an impossible arrival as a full bucket.
+fn read_set(bytes: &[u8], now: Timestamp, set: &mut [u8; SET]) -> bool {
+    let Ok(bytes) = <&[u8; SET]>::try_from(bytes) else { return false };
+    *set = *bytes;
     let limit = now.unix_nanos().saturating_add(FAR);
     let mut sound = true;
-    let (words, _) = bytes.as_chunks::<8>();
-    for (entry, pair) in entries.iter_mut().zip(words.chunks_exact(2)) {
-        let [tag, arrival] = pair else { continue };
-        let (tag, arrival) = (u64::from_le_bytes(*tag), u64::from_le_bytes(*arrival));
-        if arrival > limit {
+    for entry in set.as_chunks_mut::<ENTRY>().0 {
+        if parts(entry).1 > limit {
+            *entry = [0; ENTRY];
             sound = false;
-        } else {
-            *entry = Entry { tag, arrival };
         }
     }
-    (entries, sound)
+    sound
 }

@@ -20,6 +20,8 @@ const TICK: u32 = 60_000;
 /// The same where tokens are verified, and where keys are fetched: those gauges change faster.
 const TOKEN_TICK: u32 = 10_000;
 const FETCH_TICK: u32 = 1_000;
+/// The longest that a count of requests waits for the timer.
+const COUNT_TICK: u32 = 1_000;
 /// Ticks while a request waits for keys that another worker may be fetching.
 const WAITING_TICK: u32 = 25;
 /// Ticks while requests that waited are being taken up.
@@ -81,8 +83,17 @@ impl Generation {
 
     /// Has the timer run soon, because a request waits.
     pub(crate) fn tick_soon(&self) {
-        if self.period.get() > WAITING_TICK {
-            self.tick_in(WAITING_TICK);
+        self.tick_within(WAITING_TICK);
+    }
+
+    /// Has the timer run within a second, because something was counted. Most often it does already.
+    pub(crate) fn tick_for_counts(&self) {
+        self.tick_within(COUNT_TICK);
+    }
+
+    fn tick_within(&self, millis: u32) {
+        if self.period.get() > millis {
+            self.tick_in(millis);
         }
     }
 
@@ -164,8 +175,9 @@ impl Generation {
         metrics.tokens_remembered(gateway, size.saturating_sub(old_size));
     }
 
-    /// Takes back what the gauges have of this generation.
+    /// Takes back what the gauges have of this generation, and hands over what was counted.
     pub(crate) fn retire(&self, metrics: &mut Metrics) {
+        metrics.hand_over();
         self.count_tokens(metrics);
         let (hits, misses, size) = self.counted.get();
         metrics.tokens_remembered(self.policy.gateway(), size.saturating_neg());
@@ -194,15 +206,22 @@ impl Generation {
         is_due
     }
 
-    /// Sets the timer to what is to be done next.
-    pub(crate) fn set_timer(&self, now: Timestamp, is_resuming: bool, is_waited: bool) {
+    /// Sets the timer to what is to be done next. `has_counts`: something is counted and not handed over.
+    pub(crate) fn set_timer(
+        &self,
+        now: Timestamp,
+        is_resuming: bool,
+        is_waited: bool,
+        has_counts: bool,
+    ) {
         let look = self.keys.try_borrow().ok().and_then(|keys| keys.next_look(now));
         let look = look.map(|nanos| u32::try_from(nanos.div_ceil(MILLI)).unwrap_or(TICK));
+        let rest = if has_counts { COUNT_TICK } else { TICK }.min(self.gauge_period());
         self.tick_in(match (is_resuming, is_waited, look) {
             (true, ..) => RESUMING_TICK,
             (_, true, _) => WAITING_TICK,
-            (.., Some(look)) => look.min(self.gauge_period()).max(1),
-            (.., None) => self.gauge_period(),
+            (.., Some(look)) => look.min(rest).max(1),
+            (.., None) => rest,
         });
     }
 }

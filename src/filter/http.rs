@@ -10,7 +10,7 @@ use portcullis_core::{
 };
 
 use crate::abi::{self, HostFault, Inbox, Level, callout};
-use crate::buckets::Buckets;
+use crate::buckets::{Buckets, Held};
 use crate::generation::{Generation, Tokens};
 use crate::host;
 use crate::keys::{Ask, Need};
@@ -35,8 +35,8 @@ pub(crate) struct Http {
     streams: HashMap<u32, Stream, BuildHasherDefault<Mixer>>,
     pub(crate) waiting: WaitingList,
     faults: u8,
-    /// Scratch space for the names of buckets and for audit records.
-    name: Vec<u8>,
+    buckets: Held,
+    /// Scratch space for audit records.
     audit: Vec<u8>,
 }
 
@@ -197,7 +197,7 @@ impl Http {
         let tokens = &mut *tokens;
         let mut fault = None;
         let mut walk = |tokens: &mut Tokens, metrics: &mut Metrics, answer| {
-            let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.name);
+            let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.buckets);
             let step = match answer {
                 None => policy.decide(&request, now, &mut store, tokens, &mut ()),
                 Some((pause, answer)) => Step::Done(policy.resume(
@@ -338,6 +338,7 @@ fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Met
                 metrics.credential_use(&mut known, gateway, principal);
             }
         }
+        generation.tick_for_counts();
     }
     if let (Err(Denial::RateLimited), Some(limit)) = (decision.verdict(), decision.rule()) {
         metrics.limit_refusal(gateway, limit);

@@ -14,6 +14,7 @@ mod generation;
 mod host;
 mod http;
 mod keys;
+mod leases;
 mod metrics;
 mod native;
 mod root;
@@ -42,6 +43,7 @@ struct Filter {
 impl Filter {
     /// A root context's timer ran.
     fn tick(&mut self, inbox: &Inbox, root: u32) {
+        self.metrics.hand_over();
         let Ok(now) = host::now() else { return };
         // And those generations whose last requests wait: they have no timer of their own.
         let roots = &self.roots;
@@ -75,7 +77,8 @@ impl Filter {
         let Self { roots, http, metrics, buckets } = self;
         let is_resuming = http.resume(inbox, root, now, buckets.as_ref(), metrics);
         if let Some(generation) = roots.generation(root) {
-            generation.set_timer(now, is_resuming, http.waiting.is_any_of(root));
+            let is_waited = http.waiting.is_any_of(root);
+            generation.set_timer(now, is_resuming, is_waited, metrics.is_waiting());
         }
     }
 }
@@ -183,6 +186,10 @@ extern "C" fn proxy_on_delete(context: u32) {
             filter.roots.remove(context, &mut filter.metrics);
         } else {
             filter.http.close(context, &mut filter.metrics);
+            // No timer is left that would.
+            if filter.roots.is_empty() {
+                filter.metrics.hand_over();
+            }
         }
     });
 }

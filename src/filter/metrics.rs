@@ -4,6 +4,10 @@
 //! A metric is never freed, so their number is bounded: when [`MAX_NAMES`] are defined in this VM,
 //! routes, limits and consumers that have none yet are counted together as `other`. A metric that the
 //! host does not take is not counted; that is no reason to refuse a request.
+//!
+//! What every request counts is gathered here and handed to Envoy by the timer, a second later at most,
+//! when [`MANY`] counts have come together, and when a policy ends. A VM that traps takes with it what it
+//! had not handed over: at most one second of one worker, and at most [`MANY`] counts.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -14,6 +18,9 @@ use crate::abi::{self, MetricKind};
 
 /// Metrics that a VM defines before it counts newcomers as `other`.
 const MAX_NAMES: usize = 2_000;
+
+/// Counts that wait for the timer before a request hands them over itself.
+const MANY: u32 = 4_096;
 
 const OTHER: &str = "other";
 
@@ -44,10 +51,23 @@ pub(crate) struct Metrics {
     ids: HashMap<Box<str>, u32, BuildHasherDefault<Mixer>>,
     /// Scratch space for a name.
     name: String,
+    /// Counters of requests, and how many counts there are that Envoy does not know yet.
+    gathered: Vec<Gathered>,
+    waiting: u32,
 }
 
+/// A counter, and what was counted since Envoy heard of it last.
+struct Gathered {
+    id: u32,
+    count: u32,
+}
+
+/// Where a counter stands among those that are gathered.
+#[derive(Clone, Copy)]
+struct Place(usize);
+
 impl Metrics {
-    /// Counts a decision. `known` remembers ids, so that most requests need no name.
+    /// Counts a decision. `known` remembers places, so that most requests need no name.
     pub(crate) fn decision(
         &mut self,
         known: &mut Known,
@@ -58,18 +78,18 @@ impl Metrics {
         let outcome = decision.outcome();
         let denial = decision.verdict().err();
         let key = (route.map(Route::position), outcome as u8, denial.map(Denial::index));
-        let id = known.decisions.get(&key).copied().or_else(|| {
+        let place = known.decisions.get(&key).copied().or_else(|| {
             let labels = [
                 ("gateway", gateway),
                 ("outcome", outcome.name()),
                 ("reason", denial.map_or("none", Denial::code)),
                 ("route", route.map_or("none", Route::name)),
             ];
-            let id = self.id(MetricKind::Counter, "decisions", &labels)?;
-            known.decisions.insert(key, id);
-            Some(id)
+            let place = self.place("decisions", &labels)?;
+            known.decisions.insert(key, place);
+            Some(place)
         });
-        count(id);
+        self.gather(place);
     }
 
     /// Counts the use of a credential: who still comes with a key, and who with a token.
@@ -81,18 +101,55 @@ impl Metrics {
     ) {
         let consumer = principal.consumer();
         let is_key = principal.key().is_some();
-        let place = (consumer.map_or(0, |consumer| std::ptr::from_ref(consumer).addr()), is_key);
-        let id = known.uses.get(&place).copied().or_else(|| {
+        let key = (consumer.map_or(0, |consumer| std::ptr::from_ref(consumer).addr()), is_key);
+        let place = known.uses.get(&key).copied().or_else(|| {
             let labels = [
                 ("gateway", gateway),
                 ("kind", if is_key { "api_key" } else { "jwt" }),
                 ("consumer", consumer.map_or("none", Consumer::name)),
             ];
-            let id = self.id(MetricKind::Counter, "credential_uses", &labels)?;
-            known.uses.insert(place, id);
-            Some(id)
+            let place = self.place("credential_uses", &labels)?;
+            known.uses.insert(key, place);
+            Some(place)
         });
-        count(id);
+        self.gather(place);
+    }
+
+    /// The place of a counter that is gathered.
+    fn place(&mut self, name: &str, labels: &[(&str, &str)]) -> Option<Place> {
+        let id = self.id(MetricKind::Counter, name, labels)?;
+        let held = self.gathered.iter().position(|counter| counter.id == id);
+        Some(Place(held.unwrap_or_else(|| {
+            self.gathered.push(Gathered { id, count: 0 });
+            self.gathered.len().saturating_sub(1)
+        })))
+    }
+
+    fn gather(&mut self, place: Option<Place>) {
+        let Some(counter) = place.and_then(|place| self.gathered.get_mut(place.0)) else { return };
+        counter.count = counter.count.saturating_add(1);
+        self.waiting = self.waiting.saturating_add(1);
+        if self.waiting >= MANY {
+            self.hand_over();
+        }
+    }
+
+    /// Whether there are counts that Envoy does not know yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// Hands Envoy what was gathered.
+    pub(crate) fn hand_over(&mut self) {
+        if std::mem::take(&mut self.waiting) == 0 {
+            return;
+        }
+        for counter in &mut self.gathered {
+            let count = std::mem::take(&mut counter.count);
+            if count > 0 {
+                add(Some(counter.id), i64::from(count));
+            }
+        }
     }
 
     /// Counts a request that a limit refused.
@@ -208,9 +265,9 @@ fn add(id: Option<u32>, by: i64) {
 #[derive(Default)]
 pub(crate) struct Known {
     /// By position of the route, outcome and position of the reason.
-    decisions: HashMap<Cell, u32, BuildHasherDefault<Mixer>>,
+    decisions: HashMap<Cell, Place, BuildHasherDefault<Mixer>>,
     /// By the place of the consumer, 0 for none, and whether a key was shown.
-    uses: HashMap<(usize, bool), u32, BuildHasherDefault<Mixer>>,
+    uses: HashMap<(usize, bool), Place, BuildHasherDefault<Mixer>>,
 }
 
 type Cell = (Option<usize>, u8, Option<usize>);

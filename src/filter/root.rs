@@ -41,6 +41,10 @@ impl Roots {
         self.generations.values()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.generations.is_empty()
+    }
+
     pub(crate) fn is_root(&self, context: u32) -> bool {
         self.generations.contains_key(&context)
     }

@@ -1,6 +1,7 @@
 //! An Envoy with one policy, and requests over connections that stay open.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use portcullis_tests::bootstrap::{Listener, Policy};
 use portcullis_tests::case;
@@ -32,6 +33,20 @@ pub(crate) fn reference() -> Value {
 pub(crate) fn connect(address: SocketAddr) -> Client {
     let proxy = "10.0.0.1:40000".parse().unwrap();
     Client::connect_as(address, Some(proxy)).expect("a connection")
+}
+
+/// Envoy's statistics. The filter's counts of requests come a second late.
+pub(crate) fn stats(envoy: &Envoy) -> String {
+    let end = Instant::now() + Duration::from_secs(10);
+    std::thread::sleep(Duration::from_millis(1_200));
+    loop {
+        let stats = envoy.ask("/stats").unwrap();
+        if stats.contains("portcullis.decisions") {
+            return stats;
+        }
+        assert!(Instant::now() < end, "the filter counts its decisions");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// A GET with these lines and bytes as they are.

@@ -91,6 +91,7 @@ fn every_number_of_lines_is_decided() {
     }
     let long = good().with("x-filler", vec![b'a'; 60 * 1024]);
     assert_eq!(vm.request(&long).status(), 200);
+    vm.tick(vm.root());
     assert_eq!(decisions(&process), 5);
 }
 

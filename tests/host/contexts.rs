@@ -183,6 +183,7 @@ fn every_decision_is_counted_once() {
         vm.request(&good());
         vm.request(&get("/nowhere"));
     }
+    vm.tick(vm.root());
     let prefix = "portcullis.decisions.gateway=.=external;.;outcome=.=";
     let allowed = format!("{prefix}allowed;.;reason=.=none;.;route=.=orders;.;");
     let refused = format!("{prefix}refused;.;reason=.=route_unknown;.;route=.=none;.;");

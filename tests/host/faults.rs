@@ -2,7 +2,7 @@
 
 use portcullis_tests::fake_host::{Answer, Meddle, Vm};
 
-use crate::{decisions, details, get, good, vm};
+use crate::{SECOND, decisions, details, get, good, vm};
 
 /// Every status of the ABI but `Ok`, and numbers that are none.
 const STATUSES: [u32; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 255, u32::MAX];
@@ -19,8 +19,13 @@ const NEEDED: [&str; 7] = [
 ];
 
 /// Calls that a request can do without.
-const OPTIONAL: [&str; 4] =
-    ["proxy_log", "proxy_define_metric", "proxy_increment_metric", "proxy_add_header_map_value"];
+const OPTIONAL: [&str; 5] = [
+    "proxy_log",
+    "proxy_define_metric",
+    "proxy_increment_metric",
+    "proxy_add_header_map_value",
+    "proxy_set_tick_period_milliseconds",
+];
 
 fn meddled(vm: &mut Vm, call: &'static str, meddle: Meddle) {
     vm.behave();
@@ -34,6 +39,8 @@ fn a_failing_call_refuses_the_request() {
     for call in NEEDED {
         for status in STATUSES {
             meddled(&mut vm, call, Meddle::Answer(status));
+            // No lease is left that would answer in the bucket's place.
+            process.advance(2 * SECOND);
             let outcome = vm.request(&good());
             assert_eq!(vm.trap(), None, "{call} {status}");
             // Envoy has no value for an attribute: that is an answer and no fault.
@@ -44,10 +51,12 @@ fn a_failing_call_refuses_the_request() {
     }
     for status in STATUSES.into_iter().filter(|status| *status != 8) {
         meddled(&mut vm, "proxy_set_shared_data", Meddle::Answer(status));
+        process.advance(2 * SECOND);
         assert_eq!(details(&vm.request(&good())), "host_failure", "{status}");
     }
     vm.behave();
     assert_eq!(vm.request(&good()).status(), 200);
+    vm.tick(vm.root());
     assert!(decisions(&process) > 0);
 }
 
@@ -76,6 +85,7 @@ fn what_only_informs_may_fail() {
             meddled(&mut vm, call, Meddle::Answer(status));
             assert_eq!(vm.request(&good()).status(), 200, "{call} {status}");
             assert_eq!(vm.request(&get("/nowhere")).status(), 403, "{call} {status}");
+            vm.tick(vm.root());
         }
     }
     assert_eq!(vm.trap(), None);

@@ -139,6 +139,11 @@ impl Vm {
         self.host().streams.remove(&context);
     }
 
+    /// The root context of the newest accepted configuration.
+    pub fn root(&self) -> u32 {
+        self.root
+    }
+
     /// Runs the timer of a root context.
     pub fn tick(&mut self, root: u32) {
         self.call::<_, ()>(root, "proxy_on_tick", root);

@@ -156,8 +156,9 @@ def waiting():
             require(set(statuses) == {200, None} and statuses[200] == 1000, statuses)
             gateway.ask("/tokens", issuer.good()).must_be(200)
             require(eventually(lambda: gateway.total("requests_waiting") == 0, 5), gateway.total("requests_waiting"), "wait for ever")
-            decided = gateway.total("decisions")
-            require(1001 <= decided <= 1201, f"{decided} decisions of 1,001 answers")
+            # Counted a second later at most; whoever went away may be counted or not.
+            require(eventually(lambda: gateway.total("decisions") >= 1001, 5), gateway.total("decisions"), "decisions of 1,001 answers")
+            require(gateway.total("decisions") <= 1201, gateway.total("decisions"), "decisions of 1,001 answers")
             gateway.no_trap()
             return f"{statuses[200]} waited and passed, {statuses[None]} went away, {issuer.count()} fetch"
 

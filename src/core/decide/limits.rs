@@ -2,10 +2,13 @@
 
 use super::Walk;
 use crate::authn::signature::SignatureVerifier;
+use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
-use crate::limit::{BucketStore, LimitId, Spent, State, Subject, spend};
+use crate::limit::{BucketStore, LimitId, LimitReport, Spent, State, Subject, spend};
+use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::route::Route;
+use crate::time::Timestamp;
 
 impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, T> {
     /// The policy's limits by address and those of the route, which include them. A walk that goes on
@@ -14,70 +17,82 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         if self.answer.is_some() {
             return Ok(());
         }
-        let policy = self.policy;
-        let limits =
-            self.decision.route.map_or(&policy.address_limits, |route| &route.address_limits);
-        let subject = Subject { address: self.decision.caller.address, ..Subject::default() };
-        self.spend(limits, &[], &subject, Stage::AddressLimits)
+        let Decision { route, caller, limits, rule, .. } = &mut self.decision;
+        let of_address = route.map_or(&*self.policy.address_limits, |route| &*route.address_limits);
+        let subject = Subject { address: caller.address, ..Subject::default() };
+        let mut till = Till { policy: self.policy, now: self.now, limits, rule };
+        let ids = (of_address, &[][..], &[][..]);
+        till.spend(ids, &subject, self.buckets, self.trace, Stage::AddressLimits)
     }
 
-    /// The route's other limits and the consumer's.
+    /// The route's other limits and the consumer's, without those that were spent before.
     pub(super) fn spend_limits(&mut self, route: &'p Route) -> Result<(), Denial> {
-        let principal = self.decision.principal.clone();
+        let Decision { caller, principal, limits, rule, .. } = &mut self.decision;
         let principal = principal.as_ref();
         let subject = Subject {
-            consumer: principal.map(|principal| principal.name()),
-            credential: principal.map(|principal| principal.credential_name()),
-            address: self.decision.caller.address,
+            consumer: principal.map(Principal::name),
+            credential: principal.map(Principal::credential_name),
+            address: caller.address,
             route: Some(route.name()),
             is_stranger: principal.is_some_and(|principal| principal.consumer.is_none()),
         };
         let consumer = principal.and_then(|principal| principal.consumer);
-        let of_consumer: &[LimitId] = consumer.map_or(&[], |consumer| &consumer.limits);
-        self.spend(&route.limits, of_consumer, &subject, Stage::Limits)
+        let of_consumer = consumer.map_or(&[][..], |consumer| &consumer.limits);
+        let ids = (&*route.limits, of_consumer, &*route.address_limits);
+        let mut till = Till { policy: self.policy, now: self.now, limits, rule };
+        till.spend(ids, &subject, self.buckets, self.trace, Stage::Limits)
     }
+}
 
-    /// Spends some limits, and others that are not among them or were spent before.
+/// Where limits are spent, and what a decision learns of it.
+struct Till<'t, 'p> {
+    policy: &'p Policy,
+    now: Timestamp,
+    limits: &'t mut Vec<LimitReport<'p>>,
+    rule: &'t mut Option<&'p str>,
+}
+
+impl Till<'_, '_> {
+    /// Spends some limits, and then others that are not among them or were spent before.
     fn spend(
         &mut self,
-        first: &'p [LimitId],
-        then: &'p [LimitId],
+        (first, then, before): (&[LimitId], &[LimitId], &[LimitId]),
         subject: &Subject<'_>,
+        buckets: &mut impl BucketStore,
+        trace: &mut impl Trace,
         stage: Stage,
     ) -> Result<(), Denial> {
         let policy = self.policy;
-        let already = self.decision.route.map_or(&[][..], |route| &route.address_limits);
-        let more = then.iter().filter(|id| !first.contains(id) && !already.contains(id));
+        if first.is_empty() && then.is_empty() {
+            return Ok(());
+        }
+        let more = then.iter().filter(|id| !first.contains(id) && !before.contains(id));
         let limits = || policy.limits_at(first.iter().chain(more.clone()).copied());
         if subject.address.is_none() && limits().any(|(_, limit)| limit.key.address) {
-            self.trace.note(stage, || "a limit needs the address, which is unknown".to_owned());
+            trace.note(stage, || "a limit needs the address, which is unknown".to_owned());
             return Err(Denial::AddressUnknown);
         }
-        let before = self.decision.limits.len();
-        let reports = &mut self.decision.limits;
-        let spent = spend(limits(), &policy.gateway, subject, self.now, self.buckets, reports);
-        for report in reports.iter().skip(before) {
-            self.trace.note(stage, || {
-                let quota = report.limit.quota;
-                let name = report.limit.name();
-                let rate = format!(
-                    "`{name}`: {} at once, one each {} ns",
-                    quota.burst(),
-                    quota.interval()
-                );
-                match report.state {
-                    State::Open { remaining, .. } => format!("{rate}: {remaining} left"),
-                    State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns"),
-                }
-            });
+        let reported = self.limits.len();
+        let spent = spend(limits(), &policy.gateway, subject, self.now, buckets, self.limits);
+        for report in self.limits.iter().skip(reported) {
+            trace.note(stage, || shown(report));
         }
         match spent {
             Ok(Spent::Yes) => Ok(()),
             Ok(Spent::No(id)) => {
-                self.decision.rule = policy.limits.get(usize::from(id.0)).map(|limit| limit.name());
+                *self.rule = policy.limits.get(usize::from(id.0)).map(|limit| limit.name());
                 Err(Denial::RateLimited)
             }
             Err(_) => Err(Denial::HostFailure),
         }
+    }
+}
+
+fn shown(report: &LimitReport<'_>) -> String {
+    let (name, quota) = (report.limit.name(), report.limit.quota);
+    let rate = format!("`{name}`: {} at once, one each {} ns", quota.burst(), quota.interval());
+    match report.state {
+        State::Open { remaining, .. } => format!("{rate}: {remaining} left"),
+        State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns"),
     }
 }

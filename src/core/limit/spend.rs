@@ -39,26 +39,30 @@ pub(crate) fn spend<'p, S: BucketStore>(
     store: &mut S,
     reports: &mut Vec<LimitReport<'p>>,
 ) -> Result<Spent, StoreFault> {
-    let mut seen = Vec::new();
+    // Most requests have one limit: it needs no list.
+    let (mut first, mut others) = (None, Vec::new());
+    let before = reports.len();
     let mut refused = None;
     for (id, limit) in limits {
         let key = BucketKey::new(gateway, &limit.name, limit.key, subject);
-        let (arrival, ticket) = store.read(&key, now)?;
+        let (arrival, ticket) = store.read(&key, &limit.quota, now)?;
         let state = limit.quota.judge(arrival, now);
         if refused.is_none() && matches!(state, State::Empty { .. }) {
             refused = Some(id);
         }
-        seen.push((id, key, ticket, reports.len()));
         reports.push(LimitReport { id, limit, state });
+        match first {
+            None => first = Some(ticket),
+            Some(_) => others.push(ticket),
+        }
     }
     if let Some(id) = refused {
         return Ok(Spent::No(id));
     }
-    for (id, key, ticket, position) in seen {
-        let Some(report) = reports.get_mut(position) else { continue };
-        report.state = take(&key, &report.limit.quota, report.state, ticket, now, store)?;
+    for (report, ticket) in reports.iter_mut().skip(before).zip(first.into_iter().chain(others)) {
+        report.state = take(gateway, subject, report, ticket, now, store)?;
         if matches!(report.state, State::Empty { .. }) {
-            return Ok(Spent::No(id));
+            return Ok(Spent::No(report.id));
         }
     }
     Ok(Spent::Yes)
@@ -66,23 +70,25 @@ pub(crate) fn spend<'p, S: BucketStore>(
 
 /// Takes the token that was seen, or looks again as long as others are faster.
 fn take<S: BucketStore>(
-    key: &BucketKey<'_>,
-    quota: &Quota,
-    mut state: State,
+    gateway: &str,
+    subject: &Subject<'_>,
+    &LimitReport { limit, mut state, .. }: &LimitReport<'_>,
     mut ticket: S::Ticket,
     now: Timestamp,
     store: &mut S,
 ) -> Result<State, StoreFault> {
+    let quota = &limit.quota;
     for _ in 0..ATTEMPTS {
-        let State::Open { next, .. } = state else { return Ok(state) };
-        if store.replace(ticket, next)? {
+        let State::Open { next, remaining, .. } = state else { return Ok(state) };
+        if store.replace(ticket, next, Quota::ahead(remaining))? {
             return Ok(state);
         }
-        let (arrival, again) = store.read(key, now)?;
+        let key = BucketKey::new(gateway, &limit.name, limit.key, subject);
+        let (arrival, again) = store.read(&key, quota, now)?;
         state = quota.judge(arrival, now);
         ticket = again;
     }
-    store.contended(key.limit());
+    store.contended(&limit.name);
     Ok(State::Empty { retry_in: quota.interval(), full_in: quota.fill() })
 }
 
@@ -109,18 +115,19 @@ mod tests {
         fn read(
             &mut self,
             key: &BucketKey<'_>,
+            quota: &Quota,
             now: Timestamp,
         ) -> Result<(u64, Vec<u8>), StoreFault> {
             self.reads += 1;
-            self.inner.read(key, now)
+            self.inner.read(key, quota, now)
         }
 
-        fn replace(&mut self, ticket: Vec<u8>, next: u64) -> Result<bool, StoreFault> {
+        fn replace(&mut self, ticket: Vec<u8>, next: u64, ahead: u64) -> Result<bool, StoreFault> {
             if self.losses > 0 {
                 self.losses -= 1;
                 return Ok(false);
             }
-            self.inner.replace(ticket, next)
+            self.inner.replace(ticket, next, ahead)
         }
 
         fn contended(&mut self, _limit: &str) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::bucket::Quota;
 use super::key::BucketKey;
 use crate::time::Timestamp;
 
@@ -22,14 +23,18 @@ pub trait BucketStore {
     fn read(
         &mut self,
         key: &BucketKey<'_>,
+        quota: &Quota,
         now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault>;
 
     /// Writes the arrival that follows from what was read; `false` if somebody else was faster.
     ///
+    /// The store of one worker among several may take up to `ahead` tokens more, for a
+    /// [`Lease`](super::Lease) from which it answers later reads.
+    ///
     /// # Errors
     /// [`StoreFault`] where the host fails; the request is then refused.
-    fn replace(&mut self, ticket: Self::Ticket, next: u64) -> Result<bool, StoreFault>;
+    fn replace(&mut self, ticket: Self::Ticket, next: u64, ahead: u64) -> Result<bool, StoreFault>;
 
     /// Called when every attempt to replace a bucket of this limit was lost.
     fn contended(&mut self, _limit: &str) {}
@@ -44,13 +49,18 @@ pub struct MemoryStore {
 impl BucketStore for MemoryStore {
     type Ticket = Vec<u8>;
 
-    fn read(&mut self, key: &BucketKey<'_>, _now: Timestamp) -> Result<(u64, Vec<u8>), StoreFault> {
+    fn read(
+        &mut self,
+        key: &BucketKey<'_>,
+        _quota: &Quota,
+        _now: Timestamp,
+    ) -> Result<(u64, Vec<u8>), StoreFault> {
         let mut name = Vec::new();
         key.encode(&mut name);
         Ok((self.buckets.get(&name).copied().unwrap_or(0), name))
     }
 
-    fn replace(&mut self, ticket: Vec<u8>, next: u64) -> Result<bool, StoreFault> {
+    fn replace(&mut self, ticket: Vec<u8>, next: u64, _ahead: u64) -> Result<bool, StoreFault> {
         self.buckets.insert(ticket, next);
         Ok(true)
     }

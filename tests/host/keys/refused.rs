@@ -141,6 +141,7 @@ fn an_issuer_that_is_down_at_the_start_stops_nobody_else() {
             assert!(waited <= 8 * SECOND, "{waited}");
         }
     }
+    world.run(SECOND);
     let uses = |kind: &str, consumer: &str| {
         let labels = format!("gateway=.=tokens;.;kind=.={kind};.;consumer=.={consumer};.;");
         world.process.metric(&format!("portcullis.credential_uses.{labels}"))

@@ -37,6 +37,7 @@ fn a_thousand_requests_wait_for_one_fetch() {
         assert!(worker.ended.is_sorted_by_key(|(stream, _)| *stream));
     }
     assert_eq!(world.issuer_metric("requests_waiting", "corp"), 0);
+    world.run(SECOND);
     assert_eq!(crate::decisions(&world.process), 1_000);
 }
 

@@ -1,0 +1,187 @@
+//! Leases: tokens that a worker takes ahead, as its callers and the other workers see them.
+
+use portcullis_tests::fake_host::{Answer, Meddle, Outcome, Process, Vm};
+use serde_json::{Value, json};
+
+use crate::{NOW, SECOND, details, get, line};
+
+const SHARED: &str = "proxy_get_shared_data";
+
+/// A limit by address and one by consumer, 10 a second each.
+fn policy(burst: u64) -> Value {
+    let mut policy = crate::policy();
+    policy["limits"] = json!({
+        "per-consumer": {"key": ["consumer"], "rate": "10/s", "burst": burst},
+        "per-address": {"key": ["address"], "rate": "10/s", "burst": burst},
+    });
+    policy
+}
+
+fn workers<const N: usize>(policy: &Value) -> (Process, [Vm; N]) {
+    let process = Process::at(NOW);
+    let vms = std::array::from_fn(|_| {
+        let mut vm = Vm::new(&process);
+        assert!(vm.configure(policy.to_string()).accepted);
+        vm
+    });
+    (process, vms)
+}
+
+fn ask(vm: &mut Vm) -> Outcome {
+    vm.request(&get("/limited/x"))
+}
+
+fn allowed(vm: &mut Vm, times: usize) -> usize {
+    (0..times).filter(|_| ask(vm).status() == 200).count()
+}
+
+fn looks(outcome: &Outcome) -> usize {
+    outcome.calls.iter().filter(|call| **call == SHARED).count()
+}
+
+/// The `RateLimit` line of an answer.
+fn told(outcome: &Outcome) -> String {
+    let lines = match &outcome.answer {
+        Answer::Forwarded { response, .. } => response,
+        Answer::Replied(reply) => &reply.headers,
+        other => panic!("{other:?}"),
+    };
+    String::from_utf8_lossy(line(lines, "ratelimit")[0]).into_owned()
+}
+
+#[test]
+fn one_worker_counts_down_one_by_one() {
+    let (process, [mut vm]) = workers(&policy(200));
+    let mut total = 0;
+    for left in (0..200_u64).rev() {
+        let outcome = ask(&mut vm);
+        let full_in = (200 - left).div_ceil(10);
+        assert_eq!(told(&outcome), format!(r#""per-address";r={left};t={full_in}"#));
+        total += looks(&outcome);
+    }
+    assert!(total <= 80, "{total} looks for 200 requests");
+    assert_eq!(details(&ask(&mut vm)), "rate_limited");
+    // A token comes back when it should, and an old lease tells the truth.
+    process.advance(SECOND / 10);
+    assert_eq!(allowed(&mut vm, 2), 1);
+    process.advance(15 * SECOND);
+    assert_eq!(told(&ask(&mut vm)), r#""per-address";r=149;t=6"#);
+    assert_eq!(told(&ask(&mut vm)), r#""per-address";r=148;t=6"#);
+    process.advance(2 * SECOND);
+    assert_eq!(told(&ask(&mut vm)), r#""per-address";r=167;t=4"#);
+    process.set_now(NOW);
+    assert_eq!(allowed(&mut vm, 1), 0, "the clock was set back to the empty bucket");
+}
+
+#[test]
+fn small_buckets_and_rare_callers_are_not_leased() {
+    let (_, [mut vm]) = workers(&policy(32));
+    assert!((0..32).all(|_| looks(&ask(&mut vm)) == 1));
+    let (process, [mut vm]) = workers(&policy(1_000));
+    for _ in 0..20 {
+        assert_eq!(looks(&ask(&mut vm)), 1);
+        process.advance(SECOND + 1);
+    }
+}
+
+#[test]
+fn workers_admit_no_more_and_hold_little_back() {
+    let (process, mut vms) = workers::<3>(&policy(200));
+    let mut total = 0;
+    // The first two take leases and leave.
+    for vm in &mut vms[..2] {
+        total += allowed(vm, 2);
+    }
+    total += allowed(&mut vms[2], 300);
+    assert!((188..=200).contains(&total), "{total}");
+    // What they hold is theirs, and all that is missing.
+    total += allowed(&mut vms[0], 10) + allowed(&mut vms[1], 10);
+    assert_eq!(total, 200);
+    // The bucket fills up behind a lease: that much more, once, and no more in the long run.
+    process.advance(60 * SECOND);
+    for vm in &mut vms {
+        assert_eq!(allowed(vm, 2), 2);
+    }
+    process.advance(SECOND);
+    let most: usize = vms.iter_mut().map(|vm| allowed(vm, 300)).sum();
+    assert!((190..=200 + 3 * 6).contains(&most), "{most}");
+    for second in 0..10 {
+        process.advance(SECOND);
+        let more: usize = vms.iter_mut().map(|vm| allowed(vm, 20)).sum();
+        assert!(more <= 10, "{more} in second {second}");
+    }
+}
+
+#[test]
+fn a_lease_is_of_one_quota() {
+    let (_, [mut vm]) = workers(&policy(200));
+    allowed(&mut vm, 3);
+    assert_eq!(looks(&ask(&mut vm)), 0);
+    let old = vm.root();
+    assert!(vm.configure(policy(100).to_string()).accepted);
+    assert_eq!(looks(&ask(&mut vm)), 1);
+    allowed(&mut vm, 1);
+    assert_eq!(looks(&ask(&mut vm)), 0);
+    // The same policy again is the same lease.
+    assert!(vm.configure(policy(100).to_string()).accepted);
+    assert_eq!(looks(&ask(&mut vm)), 0);
+    assert_eq!(looks(&vm.request_on(old, &get("/limited/x"))), 1);
+}
+
+#[test]
+fn a_refusal_by_another_limit_spends_no_lease() {
+    // row L17
+    let mut policy = policy(200);
+    policy["limits"]["narrow"] = json!({"key": ["consumer", "route"], "rate": "1/h", "burst": 4});
+    policy["consumers"][0]["limits"] = json!(["per-consumer", "narrow"]);
+    let (_, [mut vm]) = workers(&policy);
+    let good = crate::good();
+    for left in [199, 198, 197, 196] {
+        let told = told(&vm.request(&good));
+        assert!(told.contains(&format!(r#""per-consumer";r={left};"#)), "{told}");
+    }
+    for _ in 0..5 {
+        let outcome = vm.request(&good);
+        assert_eq!(details(&outcome), "rate_limited");
+        assert!(told(&outcome).contains(r#""per-consumer";r=195;"#), "{}", told(&outcome));
+    }
+}
+
+#[test]
+fn what_may_have_been_written_is_not_spent_twice() {
+    // row W18
+    let (process, [mut vm]) = workers(&policy(200));
+    assert_eq!(allowed(&mut vm, 3), 3);
+    process.advance(2 * SECOND);
+    vm.meddle("proxy_set_shared_data", 0, 1, Meddle::Answer(10));
+    assert_eq!(details(&ask(&mut vm)), "host_failure");
+    // The bucket has filled up: what was left of the lease is gone, and nothing else.
+    assert_eq!(told(&ask(&mut vm)), r#""per-address";r=199;t=1"#);
+}
+
+#[test]
+fn a_flood_of_addresses_ends_no_lease_and_takes_no_memory() {
+    // rows W09, L23
+    let (process, [mut vm]) = workers(&policy(10_000));
+    let good = crate::good();
+    for _ in 0..3 {
+        vm.request(&good);
+    }
+    assert_eq!(looks(&vm.request(&good)), 0);
+    let flood = |vm: &mut Vm, from: u32| {
+        for number in from..from + 1_500 {
+            let [_, a, b, c] = number.to_be_bytes();
+            let request = get("/limited/x").from(format!("10.{a}.{b}.{c}:1"));
+            assert_eq!((0..2).filter(|_| vm.request(&request).status() == 200).count(), 2);
+        }
+    };
+    flood(&mut vm, 0);
+    let (memory, keys) = (vm.memory(), process.keys().len());
+    flood(&mut vm, 1_500);
+    assert_eq!((vm.memory(), process.keys().len()), (memory, keys));
+    assert_eq!(looks(&vm.request(&good)), 0);
+    // Where every place is taken, the bucket is asked.
+    let last = get("/limited/x").from("192.0.2.1:1");
+    let asked: usize = (0..6).map(|_| looks(&vm.request(&last))).sum();
+    assert!(asked == 2 || asked == 6, "{asked}");
+}
