@@ -56,14 +56,13 @@ impl<'o> Object<'o> {
         name: Member,
         words: impl Iterator<Item = &'t str>,
     ) -> &mut Self {
-        for (position, word) in words.enumerate() {
-            if position == 0 {
-                self.member(name).extend_from_slice(b"[\"");
-            } else {
-                self.out.extend_from_slice(b",\"");
-            }
-            self.out.extend_from_slice(word.as_bytes());
-            self.out.push(b'"');
+        let mut words = words.peekable();
+        if words.peek().is_some() {
+            list(self.member(name), words, |out, word| {
+                out.push(b'"');
+                out.extend_from_slice(word.as_bytes());
+                out.push(b'"');
+            });
         }
         self
     }
@@ -289,8 +288,10 @@ mod tests {
                 inner.number(member!("v"), *value);
             },
         );
+        object.words(member!("w"), ["v"].into_iter()).words(member!("x"), [].into_iter());
+        object.word(member!("y"), "z").plain(member!("p"), |out| out.extend_from_slice(b"q"));
         object.close();
-        let expected = r#"{"a":"x","n":18446744073709551615,"z":0,"t":true,"l":["p","q"],"o":[{"v":1},{"v":2}]}"#;
+        let expected = r#"{"a":"x","n":18446744073709551615,"z":0,"t":true,"l":["p","q"],"o":[{"v":1},{"v":2}],"w":["v"],"y":"z","p":"q"}"#;
         assert_eq!(String::from_utf8(out).as_deref(), Ok(expected));
     }
 }
