@@ -16,6 +16,7 @@ pub enum Address {
 
 impl Address {
     /// Reads an address: four decimal numbers without leading zeros, or an IPv6 address without zone.
+    #[inline]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let address = str::from_utf8(text).ok()?.parse::<IpAddr>().ok()?;
         Some(match address.to_canonical() {
@@ -58,6 +59,7 @@ impl Address {
 
     /// Writes the address as it is displayed. Every record has one, and most are IPv4: those without the
     /// machinery of formatting.
+    #[inline]
     pub(crate) fn write(self, out: &mut Vec<u8>) {
         match self {
             Self::V4(bits) => {
@@ -114,6 +116,7 @@ impl Cidr {
     ///
     /// # Errors
     /// A [`CidrFault`]; host bits behind the prefix are refused, with the masked range as a hint.
+    #[inline]
     pub fn parse(text: &str) -> Result<Self, CidrFault> {
         let (address_text, length_text) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),

@@ -9,6 +9,7 @@ use crate::limit::State;
 impl Decision<'_, '_> {
     /// Writes the record, in ASCII and on one line. Every field that a caller can fill is escaped and
     /// cut at 512 bytes. Who a refused credential claims to be stands apart from who was verified.
+    #[inline]
     pub fn write_audit(&self, out: &mut Vec<u8>) {
         let policy = self.policy;
         let mut record = Object::open(out);
@@ -163,6 +164,7 @@ const BESIDE: Names = Names {
 };
 
 /// Who it is, and what proved it: the id of a key; of a token what its issuer says of it.
+#[inline]
 fn identity(record: &mut Object<'_>, principal: &Principal<'_>, names: &Names) {
     record.callers(names.consumer, Some(principal.name().as_bytes()));
     match &principal.credential {

@@ -7,6 +7,7 @@ const ONES: u64 = u64::MAX / 0xff;
 const TOPS: u64 = ONES << 7;
 
 /// Whether two texts are the same, byte by byte.
+#[inline]
 pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
@@ -32,6 +33,7 @@ const fn differ(one: &[u8; 16], other: &[u8; 16]) -> u128 {
 }
 
 /// Whether a byte stands in a text.
+#[inline]
 pub(crate) fn holds(text: &[u8], byte: u8) -> bool {
     let (words, rest) = text.as_chunks();
     words.iter().any(|bytes| is_in(byte, word(*bytes)) & TOPS != 0)
@@ -39,6 +41,7 @@ pub(crate) fn holds(text: &[u8], byte: u8) -> bool {
 }
 
 /// Whether all bytes are printable ASCII, and none of them a quote or a backslash.
+#[inline]
 pub(crate) fn are_plain(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks();
     words.iter().all(|bytes| are_plain_in(word(*bytes))) && rest.iter().all(|byte| is_plain(*byte))

@@ -15,6 +15,7 @@ pub(crate) type Doubt = &'static str;
 ///
 /// # Errors
 /// Says why it is not known; rules that need it then refuse.
+#[inline]
 pub(crate) fn address(source: &AddressSource, request: &Request<'_>) -> Result<Address, Doubt> {
     let text = request.source_address.ok_or("envoy has no source address")?;
     let (address, port) = split(text).ok_or("envoy's source address is not an IP address")?;
@@ -67,6 +68,7 @@ fn entry(text: &[u8]) -> Option<Address> {
 }
 
 /// `192.0.2.1:80` or `[2001:db8::1]:80`.
+#[inline]
 fn split(text: &[u8]) -> Option<(Address, u16)> {
     let colon = text.iter().rposition(|byte| *byte == b':')?;
     let (address, port) = text.split_at_checked(colon)?;

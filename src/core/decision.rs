@@ -167,6 +167,7 @@ pub struct Decision<'p, 'r> {
 
 impl<'p, 'r> Decision<'p, 'r> {
     /// A decision about which nothing is known yet but the header lines.
+    #[inline]
     pub(crate) fn open(policy: &'p Policy, request: &Request<'r>, now: Timestamp) -> Self {
         Self {
             policy,

@@ -60,6 +60,7 @@ pub struct Reply {
 
 impl<'r> Decision<'_, 'r> {
     /// What to do.
+    #[inline]
     pub fn effects(&self) -> Effects<'_> {
         match (self.outcome(), self.verdict) {
             (Outcome::Refused, Err(denial)) => Effects::Reply(self.reply(denial)),
@@ -67,6 +68,7 @@ impl<'r> Decision<'_, 'r> {
         }
     }
 
+    #[inline]
     fn forward(&self) -> Forward<'_> {
         let mut forward = Forward::default();
         forward.remove.extend(self.headers.stripped.iter().copied());
@@ -86,6 +88,7 @@ impl<'r> Decision<'_, 'r> {
     }
 
     /// Takes credentials out of `Authorization`, query and cookies. Other headers are removed by name.
+    #[inline]
     fn strip_sources(&self, forward: &mut Forward<'_>) {
         let sources = &self.policy.sources;
         if sources.iter().any(Source::strips_bearer) {
@@ -117,6 +120,7 @@ impl<'r> Decision<'_, 'r> {
     }
 
     /// Tells the upstream who is calling: a verified principal and nobody else.
+    #[inline]
     fn set_identity<'d>(&'d self, forward: &mut Forward<'d>) {
         let Some(principal) = &self.principal else { return };
         let identity = &self.policy.identity;
@@ -219,6 +223,7 @@ fn retry_after(limits: &[LimitReport<'_>]) -> u64 {
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11): for every limit that
 /// applied, `q` tokens that refill in `w` seconds, `r` left, all back in `t` seconds. A limit that
 /// refuses has none left and one again in `t`.
+#[inline]
 fn rate_limit_headers(limits: &[LimitReport<'_>]) -> Option<[(&'static str, String); 2]> {
     if limits.is_empty() {
         return None;
@@ -245,6 +250,7 @@ fn named(
 }
 
 /// One member of a list (RFC 9651 section 3.1): a name that needs no escapes, and numbers.
+#[inline]
 fn item(line: &mut Vec<u8>, name: &str, parameters: [(&str, u64); 2]) {
     if !line.is_empty() {
         line.extend_from_slice(b", ");

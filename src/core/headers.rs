@@ -66,6 +66,7 @@ impl NameTable {
     }
 
     /// The role of a name and whether it is spelled exactly as configured.
+    #[inline]
     fn find(&self, name: &[u8]) -> Option<(Role, bool)> {
         let names = self.by_length.get(name.len())?;
         // Nearly always it is spelled as configured, and no two names fold to one.
@@ -129,6 +130,7 @@ pub(crate) struct Headers<'r> {
 }
 
 impl<'r> Headers<'r> {
+    #[inline]
     pub(crate) fn read(lines: &'r [HeaderLine<'r>], names: &NameTable) -> Self {
         let mut headers = Self::default();
         for (name, value) in lines {
@@ -139,6 +141,7 @@ impl<'r> Headers<'r> {
         headers
     }
 
+    #[inline]
     fn add(&mut self, role: Role, exact: bool, name: &'r [u8], value: &'r [u8]) {
         match (role, exact) {
             (Role::Method, true) => self.method.add(value),
@@ -169,6 +172,7 @@ impl<'r> Headers<'r> {
         }
     }
 
+    #[inline]
     fn strip(&mut self, name: &'r [u8]) {
         if !self.stripped.contains(&name) {
             self.stripped.push(name);

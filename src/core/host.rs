@@ -13,6 +13,7 @@ const MAX_HOST: usize = 260;
 /// # Errors
 /// Says what is wrong: user information, an empty label, a character outside letters, digits, `-`,
 /// `_` and `.`, a port that is no port.
+#[inline]
 pub(crate) fn canonical(authority: &[u8]) -> Result<Cow<'_, str>, Fault> {
     if authority.len() > MAX_HOST {
         return Err("the host is too long");
@@ -36,6 +37,7 @@ pub(crate) fn canonical(authority: &[u8]) -> Result<Cow<'_, str>, Fault> {
 
 /// Whether a name has upper-case letters; `None` where it is no name: labels that are not empty, with
 /// dots between.
+#[inline]
 fn has_upper_case(host: &str) -> Option<bool> {
     let (mut label_is_empty, mut has_upper_case) = (true, false);
     for byte in host.bytes() {
@@ -48,6 +50,7 @@ fn has_upper_case(host: &str) -> Option<bool> {
     (!label_is_empty).then_some(has_upper_case)
 }
 
+#[inline]
 fn without_port(text: &str) -> Result<&str, Fault> {
     let find = |wanted| text.bytes().position(|byte| byte == wanted);
     let end = if text.starts_with('[') {
@@ -64,6 +67,7 @@ fn without_port(text: &str) -> Result<&str, Fault> {
 }
 
 /// The number of a port: decimal digits and nothing else, up to 65535.
+#[inline]
 pub(crate) fn port(digits: &[u8]) -> Option<u16> {
     let number = digits.iter().try_fold(0_u32, |number, byte| {
         let digit = byte.is_ascii_digit().then(|| u32::from(byte & 0x0f))?;

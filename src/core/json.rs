@@ -27,16 +27,19 @@ pub(crate) struct Object<'o> {
 }
 
 impl<'o> Object<'o> {
+    #[inline]
     pub(crate) fn open(out: &'o mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out, empty: true }
     }
 
+    #[inline]
     pub(crate) fn close(self) {
         self.out.push(b'}');
     }
 
     /// A text of any bytes; no member at all for `None`.
+    #[inline]
     pub(crate) fn text(&mut self, name: Member, value: Option<&[u8]>) -> &mut Self {
         if let Some(value) = value {
             self.begin(name.0);
@@ -46,11 +49,13 @@ impl<'o> Object<'o> {
     }
 
     /// A word that holds nothing that JSON escapes: one of ours, or a name that a policy can give.
+    #[inline]
     pub(crate) fn word(&mut self, name: Member, word: &str) -> &mut Self {
         self.plain(name, |out| out.extend_from_slice(word.as_bytes()))
     }
 
     /// The same for a list; no member at all for an empty one.
+    #[inline]
     pub(crate) fn words<'t>(
         &mut self,
         name: Member,
@@ -68,6 +73,7 @@ impl<'o> Object<'o> {
     }
 
     /// A text that holds nothing that JSON escapes, written in place.
+    #[inline]
     pub(crate) fn plain(&mut self, name: Member, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
         self.begin(name.0);
         write(self.out);
@@ -76,16 +82,19 @@ impl<'o> Object<'o> {
     }
 
     /// A text that a caller chose. A key that strayed into it is not repeated.
+    #[inline]
     pub(crate) fn callers(&mut self, name: Member, value: Option<&[u8]>) -> &mut Self {
         let value = value.map(|value| value.get(..=MAX_TEXT).unwrap_or(value));
         self.text(name, value.map(key_text::without_keys).as_deref())
     }
 
+    #[inline]
     pub(crate) fn number(&mut self, name: Member, value: u64) -> &mut Self {
         push_number(self.member(name), value);
         self
     }
 
+    #[inline]
     pub(crate) fn flag(&mut self, name: Member, value: bool) -> &mut Self {
         if value {
             self.member(name).extend_from_slice(b"true");
@@ -108,6 +117,7 @@ impl<'o> Object<'o> {
     }
 
     /// A list of objects; no member at all for an empty one.
+    #[inline]
     pub(crate) fn objects<T>(
         &mut self,
         name: Member,
@@ -125,11 +135,13 @@ impl<'o> Object<'o> {
     }
 
     /// Begins a member that is no text.
+    #[inline]
     fn member(&mut self, Member(name): Member) -> &mut Vec<u8> {
         self.begin(name.strip_suffix('"').unwrap_or(name));
         self.out
     }
 
+    #[inline]
     fn begin(&mut self, name: &str) {
         let name = if self.empty { name.strip_prefix(',').unwrap_or(name) } else { name };
         self.empty = false;
@@ -160,6 +172,7 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &[u8]) {
     string_after_quote(out, text);
 }
 
+#[inline]
 fn string_after_quote(out: &mut Vec<u8>, text: &[u8]) {
     let (kept, cut) = match text.split_at_checked(MAX_TEXT) {
         Some((kept, rest)) if !rest.is_empty() => (kept, true),
@@ -182,6 +195,7 @@ fn string_after_quote(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Writes a number in decimal digits.
+#[inline]
 pub(crate) fn push_number(out: &mut Vec<u8>, value: u64) {
     // Division of 64 bits costs several times that of 32, and few numbers need it.
     let Ok(mut rest) = u32::try_from(value) else {

@@ -2,6 +2,9 @@
 //!
 //! The crate knows no host, no clock, no file and no randomness: the caller hands in the request, the
 //! time and the buckets, and carries out the [`Effects`]. The order of checks is in `decide.rs`.
+//!
+//! The filter has this crate built for size, because most of it compiles policies. What every request runs
+//! is marked `#[inline]`: that part is built with the filter, without a call for each small step.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

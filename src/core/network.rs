@@ -129,6 +129,7 @@ impl NetworkTable {
     }
 
     /// The first network of a set that holds the caller.
+    #[inline]
     pub(crate) fn find(
         &self,
         set: &NetworkSet,
@@ -154,6 +155,7 @@ impl NetworkTable {
     }
 
     /// Every range that holds an address, innermost first.
+    #[inline]
     fn holding(&self, address: Address) -> impl Iterator<Item = &Entry> {
         let rank = address.rank();
         let mut after = self.ranks.partition_point(|other| *other <= rank);

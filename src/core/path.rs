@@ -27,6 +27,7 @@ impl<'r> Path<'r> {
     ///
     /// # Errors
     /// Says what cannot be read one way only; the rule set is in the policy reference.
+    #[inline]
     pub fn parse(target: &'r [u8]) -> Result<Self, Fault> {
         let (path, query) = match target.iter().position(|byte| *byte == b'?') {
             Some(mark) => {
@@ -67,6 +68,7 @@ impl<'r> Path<'r> {
 pub(crate) struct Segments<'t>(Option<&'t str>);
 
 impl<'t> Segments<'t> {
+    #[inline]
     pub(crate) fn of(path: &'t str) -> Self {
         Self(Some(path.strip_prefix('/').unwrap_or(path)))
     }
@@ -80,6 +82,7 @@ impl<'t> Segments<'t> {
 impl<'t> Iterator for Segments<'t> {
     type Item = &'t str;
 
+    #[inline]
     fn next(&mut self) -> Option<&'t str> {
         let text = self.0?;
         // Segments are short: looking byte by byte is over before a search of words has begun.
@@ -95,6 +98,7 @@ impl<'t> Iterator for Segments<'t> {
 
 /// Whether a path is in canonical form by the looks of it: nothing to decode or to encode, no segment
 /// that is empty or begins with a dot. Nearly all are.
+#[inline]
 fn is_canonical(path: &[u8]) -> bool {
     let mut after_slash = false;
     path.first() == Some(&b'/')
@@ -192,6 +196,7 @@ fn push_escape(text: &mut String, byte: u8) {
 }
 
 /// Whether a byte is a `pchar` of RFC 3986 section 3.3 without `;`, or the slash.
+#[inline]
 fn is_pchar_or_slash(byte: u8) -> bool {
     PCHAR_OR_SLASH.get(usize::from(byte)) == Some(&true)
 }

@@ -150,6 +150,7 @@ impl Methods {
         self.listed.iter().find(|(listed, _)| **listed == *method).map(|(_, route)| *route)
     }
 
+    #[inline]
     pub(crate) fn find(&self, method: &str) -> Found {
         let any = self.any.filter(|_| is_ordinary(method));
         match self.listed(method).or(any) {
@@ -274,6 +275,7 @@ impl RouteTable {
     }
 
     /// What a canonical host, a canonical path and a method lead to: the best pattern decides.
+    #[inline]
     pub(crate) fn find(&self, host: &str, path: &str, method: &str) -> Found {
         match self.search(host, path, &|methods| !methods.is_empty()) {
             Ok(Some(methods)) => methods.find(method),
@@ -291,6 +293,7 @@ impl RouteTable {
         self.search(host, folded, &accept).ok()??.covering(method)
     }
 
+    #[inline]
     fn search(
         &self,
         host: &str,
@@ -307,6 +310,7 @@ impl RouteTable {
     }
 
     /// The trees for a host, the most specific first.
+    #[inline]
     fn roots<'t>(&'t self, host: &'t str) -> impl Iterator<Item = usize> + 't {
         let suffixes = host
             .match_indices('.')
@@ -318,6 +322,7 @@ impl RouteTable {
 
     /// The best acceptable pattern below a place. The tree is as deep as the longest pattern of the
     /// policy and each of its places is tried at most once: a caller's path bounds neither.
+    #[inline]
     fn descend<'t>(
         &'t self,
         place: usize,
@@ -347,6 +352,7 @@ struct OtherCase;
 
 impl Branch {
     /// Where a literal segment leads; the same text in another case is no way on.
+    #[inline]
     fn literal(&self, segment: &str) -> Result<Option<usize>, OtherCase> {
         let hash = folded_hash(segment);
         let start = self.literals.partition_point(|literal| literal.hash < hash);
@@ -364,6 +370,7 @@ impl Branch {
 
 /// A hash of a text whatever its case (FNV-1a). It orders the policy's own texts: a caller who finds
 /// another one of the same hash has found a comparison that fails.
+#[inline]
 fn folded_hash(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash: u32, byte| {
         (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)

@@ -51,6 +51,7 @@ impl Timestamp {
 
     /// RFC 3339 in UTC with milliseconds: `2026-12-01T00:00:00.000Z`. Every record has one, so its
     /// digits are put in place without the machinery of formatting.
+    #[inline]
     pub(crate) fn rfc3339(self) -> [u8; 24] {
         let seconds = self.0 / SECOND;
         let millis = self.0 % SECOND / 1_000_000;
@@ -121,6 +122,7 @@ impl Timestamp {
 }
 
 /// A number below 100 as two digits.
+#[inline]
 fn two_digits(number: u64) -> [u8; 2] {
     usize::try_from(number).ok().and_then(|number| DIGITS.get(number)).copied().unwrap_or(*b"00")
 }
@@ -223,6 +225,7 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 
 /// The inverse of [`days_from_civil`] for days on or after the epoch.
 #[expect(clippy::arithmetic_side_effects, reason = "u64 seconds give at most 2^48 days")]
+#[inline]
 const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let day_of_era = days % 146_097;

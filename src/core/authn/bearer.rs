@@ -18,6 +18,7 @@ pub(crate) enum Bearer<'r> {
 /// Envoy hands two lines over as one with a comma between them, and an upstream may drop what it takes
 /// for white space in front of a value, bytes beyond ASCII among it: a token that would be read there
 /// must not pass as somebody else's credential.
+#[inline]
 pub(crate) fn bearer(value: &[u8]) -> Bearer<'_> {
     if let Some(rest) = after_scheme(value) {
         let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
@@ -34,6 +35,7 @@ pub(crate) fn bearer(value: &[u8]) -> Bearer<'_> {
 }
 
 /// What follows the scheme `Bearer` at the start of a text.
+#[inline]
 fn after_scheme(text: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = text.split_first_chunk()?;
     // Of every letter two bytes have this bit added: its two cases.
@@ -43,6 +45,7 @@ fn after_scheme(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// A character of a token (RFC 9110 section 5.6.2).
+#[inline]
 const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(

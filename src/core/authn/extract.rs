@@ -78,6 +78,7 @@ impl<'r> Shown<'r> {
 /// # Errors
 /// [`Denial::CredentialAmbiguous`] for two credentials of a kind, or two lines of a header that can
 /// carry one.
+#[inline]
 pub(crate) fn extract<'r>(
     sources: &[Source],
     headers: &Headers<'r>,

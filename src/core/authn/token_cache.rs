@@ -60,6 +60,7 @@ impl TokenCache {
     /// Where a text belongs, by its length and its end, which are of the signature. Only verified tokens
     /// are kept, so nobody makes two of one end without an issuer's key, and a forged token with the end
     /// of a good one only fails to be it.
+    #[inline]
     pub(crate) fn spot(&self, text: &[u8]) -> Spot {
         let mut hasher = SipHasher13::new_with_key(&self.secret);
         hasher.write(text.last_chunk::<TAIL>().map_or(text, |tail| tail));
@@ -69,6 +70,7 @@ impl TokenCache {
 
     /// The token of a text, if it is still one: before its end, and verified by keys that are still in
     /// force.
+    #[inline]
     pub(crate) fn find(
         &mut self,
         spot: Spot,
@@ -134,6 +136,7 @@ impl TokenCache {
         (self.hits, self.misses)
     }
 
+    #[inline]
     fn set(&mut self, spot: Spot) -> &mut [Option<Entry>] {
         let mask = self.sets.len().saturating_sub(1);
         // The low bits: as many as there are sets.
