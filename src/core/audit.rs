@@ -36,7 +36,7 @@ impl Decision<'_, '_> {
             self.caller.country.as_ref().map(|country| country.as_str().as_bytes()),
         );
         if let Some(principal) = &self.principal {
-            identity(&mut record, principal, &VERIFIED);
+            verified(&mut record, principal);
             record.flag(member!("retiring"), principal.key().is_some_and(|key| key.is_retiring()));
         }
         if let Some(claimed) = &self.claimed {
@@ -162,6 +162,18 @@ const BESIDE: Names = Names {
     token_id: member!("beside_token_id"),
     key_id: member!("beside_key_id"),
 };
+
+/// Who was verified. Of a token it is remembered with the token, which is one policy's.
+#[inline]
+fn verified(record: &mut Object<'_>, principal: &Principal<'_>) {
+    let write = |record: &mut Object<'_>| identity(record, principal, &VERIFIED);
+    match &principal.credential {
+        Credential::ApiKey { .. } => write(record),
+        Credential::Token { token, .. } => {
+            record.written(token.record.get_or_init(|| Object::members(write)));
+        }
+    }
+}
 
 /// Who it is, and what proved it: the id of a key; of a token what its issuer says of it.
 #[inline]

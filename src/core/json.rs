@@ -33,6 +33,19 @@ impl<'o> Object<'o> {
         Self { out, empty: true }
     }
 
+    /// Members of an object apart from it, for [`Self::written`].
+    pub(crate) fn members(write: impl FnOnce(&mut Object<'_>)) -> Box<[u8]> {
+        let mut out = Vec::with_capacity(256);
+        write(&mut Object { out: &mut out, empty: false });
+        out.into()
+    }
+
+    /// Members that were written before. The object has others already.
+    #[inline]
+    pub(crate) fn written(&mut self, members: &[u8]) {
+        self.out.extend_from_slice(members);
+    }
+
     #[inline]
     pub(crate) fn close(self) {
         self.out.push(b'}');

@@ -1,6 +1,8 @@
 //! One token from its text to a verified caller. The cheap checks come first, the signature last but
 //! for revocation and whose it is: a flood of bad tokens costs no more than reading them.
 
+use std::cell::OnceCell;
+
 use super::claim_value::{ClaimPath, ClaimValue, escape, header_value, is_plain};
 use super::claims::{Registered, check_type};
 use super::fault::Fault;
@@ -60,6 +62,8 @@ pub(crate) struct Token {
     pub(crate) claims: Box<[Option<ClaimValue>]>,
     /// What the upstream is told of its claims: positions in the rules' headers, and values.
     pub(crate) headers: Box<[(u16, Box<str>)]>,
+    /// What the audit record has of it, once it was written: the same each time.
+    pub(crate) record: OnceCell<Box<[u8]>>,
 }
 
 impl Token {
@@ -236,6 +240,7 @@ impl TokenRules {
             scopes,
             claims: self.claims.iter().map(|path| kept(path, claims)).collect(),
             headers: self.told(claims),
+            record: OnceCell::new(),
         };
         Ok(match barred {
             None => Verdict::Verified(token),

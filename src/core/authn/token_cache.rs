@@ -147,6 +147,8 @@ impl TokenCache {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::OnceCell;
+
     use super::*;
     use crate::authn::algorithm::Algorithm;
     use crate::authn::base64url::encode;
@@ -175,6 +177,7 @@ mod tests {
             scopes: ScopeSet::default(),
             claims: Box::default(),
             headers: Box::default(),
+            record: OnceCell::new(),
         })
     }
 
