@@ -220,7 +220,8 @@ fn retry_after(limits: &[LimitReport<'_>]) -> u64 {
     seconds(waits.max().unwrap_or(0)).max(1)
 }
 
-/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11): for every limit that
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), lists of items (RFC 9651
+/// section 3.1): for every limit that
 /// applied, `q` tokens that refill in `w` seconds, `r` left, all back in `t` seconds. A limit that
 /// refuses has none left and one again in `t`.
 #[inline]
@@ -228,18 +229,26 @@ fn rate_limit_headers(limits: &[LimitReport<'_>]) -> Option<[(&'static str, Stri
     if limits.is_empty() {
         return None;
     }
-    let (mut policy, mut state) = (Vec::with_capacity(96), Vec::with_capacity(96));
+    let (mut policy, mut state) = (String::with_capacity(96), Vec::with_capacity(96));
     for report in limits {
         let (remaining, wait) = match report.state {
             State::Open { remaining, full_in, .. } => (remaining, full_in),
             State::Empty { retry_in, .. } => (0, retry_in),
         };
-        let (name, quota) = (report.limit.name(), report.limit.quota);
-        item(&mut policy, name, [(";q=", quota.burst()), (";w=", seconds(quota.fill()))]);
-        item(&mut state, name, [(";r=", remaining), (";t=", seconds(wait))]);
+        if !state.is_empty() {
+            policy.push_str(", ");
+            state.extend_from_slice(b", ");
+        }
+        policy.push_str(&report.limit.policy_item);
+        state.push(b'"');
+        state.extend_from_slice(report.limit.name().as_bytes());
+        state.extend_from_slice(b"\";r=");
+        push_number(&mut state, remaining);
+        state.extend_from_slice(b";t=");
+        push_number(&mut state, seconds(wait));
     }
-    let text = |line| String::from_utf8(line).unwrap_or_default();
-    Some([("ratelimit-policy", text(policy)), ("ratelimit", text(state))])
+    let state = String::from_utf8(state).unwrap_or_default();
+    Some([("ratelimit-policy", policy), ("ratelimit", state)])
 }
 
 /// Lines of a response as they are kept until it comes.
@@ -247,21 +256,6 @@ fn named(
     lines: impl IntoIterator<Item = (&'static str, String)>,
 ) -> impl Iterator<Item = (Cow<'static, str>, String)> {
     lines.into_iter().map(|(name, value)| (Cow::Borrowed(name), value))
-}
-
-/// One member of a list (RFC 9651 section 3.1): a name that needs no escapes, and numbers.
-#[inline]
-fn item(line: &mut Vec<u8>, name: &str, parameters: [(&str, u64); 2]) {
-    if !line.is_empty() {
-        line.extend_from_slice(b", ");
-    }
-    line.push(b'"');
-    line.extend_from_slice(name.as_bytes());
-    line.push(b'"');
-    for (parameter, value) in parameters {
-        line.extend_from_slice(parameter.as_bytes());
-        push_number(line, value);
-    }
 }
 
 const fn seconds(nanos: u64) -> u64 {

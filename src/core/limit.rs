@@ -15,6 +15,8 @@ pub(crate) use bucket::State;
 pub(crate) use key::{KeyParts, Subject};
 pub(crate) use spend::{LimitReport, Spent, spend};
 
+use crate::time::SECOND;
+
 /// Position of a limit in its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LimitId(pub(crate) u16);
@@ -25,9 +27,19 @@ pub struct Limit {
     pub(crate) name: Box<str>,
     pub(crate) quota: Quota,
     pub(crate) key: KeyParts,
+    /// What `RateLimit-Policy` says of it.
+    pub(crate) policy_item: Box<str>,
 }
 
 impl Limit {
+    /// A limit of this quota for each key. Its name is one that the policy's grammar allows: it needs no
+    /// escapes.
+    pub(crate) fn new(name: &str, quota: Quota, key: KeyParts) -> Self {
+        let (burst, seconds) = (quota.burst(), quota.fill().div_ceil(SECOND));
+        let policy_item = format!("\"{name}\";q={burst};w={seconds}");
+        Self { name: name.into(), quota, key, policy_item: policy_item.into() }
+    }
+
     /// The limit's name in the policy.
     pub fn name(&self) -> &str {
         &self.name

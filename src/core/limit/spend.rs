@@ -137,7 +137,7 @@ mod tests {
 
     fn limit(name: &str, burst: u64) -> Limit {
         let quota = Quota::new(1, SECOND, burst).unwrap_or_else(|| panic!("burst {burst}"));
-        Limit { name: name.into(), quota, key: KeyParts::default() }
+        Limit::new(name, quota, KeyParts::default())
     }
 
     fn go(limits: &[Limit], store: &mut Contended) -> Spent {

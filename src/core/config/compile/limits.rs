@@ -103,7 +103,7 @@ impl Limits<'_> {
     pub(super) fn finish(self) -> Box<[Limit]> {
         let limits = self.names.iter().zip(&self.limits);
         let limit = |(name, (key, quota)): (&str, &(KeyParts, Option<Quota>))| {
-            Some(Limit { name: name.into(), quota: (*quota)?, key: *key })
+            Some(Limit::new(name, (*quota)?, *key))
         };
         limits.filter_map(limit).collect()
     }
