@@ -5,8 +5,8 @@ use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use portcullis_core::{
-    Answer, Decision, Denial, Effects, Outcome, Pause, Reply, Request, ResponseLines, Step,
-    Timestamp,
+    Answer, Decision, Denial, Effects, HeaderLine, Outcome, Pause, Reply, Request, ResponseLines,
+    Step, Timestamp,
 };
 
 use crate::abi::{self, HostFault, Inbox, Level, callout};
@@ -231,14 +231,14 @@ impl Http {
             Step::Done(decision) => decision,
             Step::Ask(_) => return Ok(Carried::Reply(Reply::bare(Denial::KeysUnavailable, false))),
         };
-        let carried = self.carry_out(&mut decision);
+        let carried = self.carry_out(&mut decision, &headers);
         count(&decision, generation, metrics);
         Ok(carried)
     }
 
     /// Edits the request's lines and leaves the record. What cannot be written is not forwarded.
-    fn carry_out(&mut self, decision: &mut Decision<'_, '_>) -> Carried {
-        match self.try_to_carry_out(decision) {
+    fn carry_out(&mut self, decision: &mut Decision<'_, '_>, lines: &[HeaderLine<'_>]) -> Carried {
+        match self.try_to_carry_out(decision, lines) {
             Ok(carried) => return carried,
             Err(fault) => self.log(&fault),
         }
@@ -253,11 +253,15 @@ impl Http {
         }
     }
 
-    fn try_to_carry_out(&mut self, decision: &Decision<'_, '_>) -> Result<Carried, HostFault> {
+    fn try_to_carry_out(
+        &mut self,
+        decision: &Decision<'_, '_>,
+        lines: &[HeaderLine<'_>],
+    ) -> Result<Carried, HostFault> {
         let carried = match decision.effects() {
             Effects::Reply(reply) => Carried::Reply(reply),
             Effects::Forward(forward) => {
-                host::edit_request(&forward)?;
+                host::edit_request(&forward, lines)?;
                 Carried::Forward(forward.response)
             }
         };

@@ -8,24 +8,31 @@ use crate::{SECOND, decisions, details, get, good, vm};
 const STATUSES: [u32; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 255, u32::MAX];
 
 /// Calls without which a request cannot be decided, edited or recorded.
-const NEEDED: [&str; 7] = [
+const NEEDED: [&str; 8] = [
     "proxy_get_header_map_pairs",
     "proxy_get_current_time_nanoseconds",
     "proxy_get_property",
     "proxy_set_property",
+    "proxy_add_header_map_value",
     "proxy_replace_header_map_value",
     "proxy_remove_header_map_value",
     "proxy_get_shared_data",
 ];
 
 /// Calls that a request can do without.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 4] = [
     "proxy_log",
     "proxy_define_metric",
     "proxy_increment_metric",
-    "proxy_add_header_map_value",
     "proxy_set_tick_period_milliseconds",
 ];
+
+/// How often a call is made before the request goes on; later ones are about its response.
+fn edits(vm: &mut Vm, call: &str) -> usize {
+    let calls = vm.request(&good()).calls;
+    let of_the_request = calls.iter().take_while(|made| **made != "proxy_set_property");
+    of_the_request.filter(|made| **made == call).count()
+}
 
 fn meddled(vm: &mut Vm, call: &'static str, meddle: Meddle) {
     vm.behave();
@@ -65,9 +72,13 @@ fn a_call_that_fails_late_refuses_as_well() {
     // rows W16, W18: the second of two edits, with the first one made.
     let (_, mut vm) = vm();
     for skip in 0..4 {
-        for call in ["proxy_replace_header_map_value", "proxy_remove_header_map_value"] {
+        for call in [
+            "proxy_add_header_map_value",
+            "proxy_replace_header_map_value",
+            "proxy_remove_header_map_value",
+        ] {
             vm.behave();
-            let edits = vm.request(&good()).calls.iter().filter(|made| **made == call).count();
+            let edits = edits(&mut vm, call);
             vm.meddle(call, skip, 1, Meddle::Answer(2));
             let outcome = vm.request(&good());
             let expected = if skip < edits { "host_failure" } else { "" };
@@ -87,6 +98,15 @@ fn what_only_informs_may_fail() {
             assert_eq!(vm.request(&get("/nowhere")).status(), 403, "{call} {status}");
             vm.tick(vm.root());
         }
+    }
+    // Lines of a response, which come after those of the request.
+    let call = "proxy_add_header_map_value";
+    vm.behave();
+    let edits = edits(&mut vm, call);
+    for status in STATUSES {
+        vm.behave();
+        vm.meddle(call, edits, usize::MAX, Meddle::Answer(status));
+        assert_eq!(vm.request(&good()).status(), 200, "{status}");
     }
     assert_eq!(vm.trap(), None);
 }

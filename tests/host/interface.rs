@@ -67,9 +67,10 @@ fn a_request_makes_no_call_twice() {
         "proxy_set_shared_data",
         "proxy_remove_header_map_value",
         "proxy_remove_header_map_value",
+        // The caller's own line is replaced, those that nobody sent are added.
         "proxy_replace_header_map_value",
-        "proxy_replace_header_map_value",
-        "proxy_replace_header_map_value",
+        "proxy_add_header_map_value",
+        "proxy_add_header_map_value",
         "proxy_set_property",
         "proxy_increment_metric",
     ];
