@@ -18,9 +18,12 @@ use crate::time::SECOND;
 
 /// The one effect of a decision.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is taken apart at once, and `Forward` is the rule"
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(
+        clippy::large_enum_variant,
+        reason = "it is taken apart at once, and `Forward` is the rule"
+    )
 )]
 pub enum Effects<'d> {
     /// The request goes on.
