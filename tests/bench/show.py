@@ -76,8 +76,9 @@ def table(results):
     for result in results:
         other, own = (result["chains"][name]["added_us"] for name in (result["denominator"], "portcullis"))
         low, high = result["ratio_interval"]
+        aim = "" if result["goal"] is None else f"{result['goal']:g}"
         lines.append(f"| {result['row']} | {result['denominator']} | {other:.0f} µs | {own:.0f} µs | {result['ratio']:.2f} | "
-                     f"{low:.2f} to {high:.2f} | {result['goal']:.1f} |")
+                     f"{low:.2f} to {high:.2f} | {aim} |")
     return "\n".join(lines)
 
 
