@@ -260,7 +260,10 @@ impl BucketStore for Store<'_> {
         if let Some((arrival, seen)) = self.look(table, hash, key.limit(), now)? {
             ticket.seen = Some(seen);
             let lease = self.held.lease(table, hash, quota);
-            return Ok((lease.map_or(arrival, |lease| lease.give_back(quota, arrival)), ticket));
+            return Ok((
+                lease.map_or(arrival, |lease| lease.give_back(quota, arrival, now)),
+                ticket,
+            ));
         }
         self.metrics.store_event(self.gateway, key.limit(), StoreEvent::Overflow);
         let (table, hash) = (Table::Overflow, self.hash(&key.overflow()));

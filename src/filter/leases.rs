@@ -2,9 +2,8 @@
 //!
 //! A lease is found by all 128 bits of its bucket's keyed hash and by its quota, so that a policy with
 //! another one begins anew. Keys that callers can make any number of have a table of their own. A lease with
-//! tokens keeps its place for as long as it answers without a look at the bucket; who finds no place
-//! has none, and asks each time. What an older one had left is gone then, and so is all when the VM traps:
-//! the bucket has it as taken, and fills up again.
+//! tokens keeps its place until its bucket has refilled them; who finds no place has none, and asks each
+//! time. When the VM traps all are gone: the buckets have their tokens as taken, and fill up again.
 
 use portcullis_core::{Lease, Quota, Timestamp};
 
@@ -50,7 +49,7 @@ impl Leases {
         }
         let Some(set) = self.set(hash) else { return };
         let is_own = |entry: &Entry| entry.hash == hash;
-        let is_free = |entry: &Entry| entry.lease.is_empty() || !entry.lease.is_recent(now);
+        let is_free = |entry: &Entry| entry.lease.is_worthless(now);
         let place = set.iter().position(is_own).or_else(|| set.iter().position(is_free));
         if let Some(entry) = place.and_then(|place| set.get_mut(place)) {
             *entry = Entry { hash, quota: parts(quota), lease };

@@ -73,14 +73,14 @@ impl Lease {
         now.unix_nanos().checked_sub(self.since).is_some_and(|age| age <= LIFE)
     }
 
-    /// Whether nothing is left.
-    pub const fn is_empty(&self) -> bool {
-        self.left == 0
+    /// Whether nothing is lost with it: nothing is left, or the bucket has refilled all of it since.
+    pub const fn is_worthless(&self, now: Timestamp) -> bool {
+        self.left == 0 || self.written <= now.unix_nanos()
     }
 
     /// The arrival by which a request is judged that asks nobody. `None`: the bucket must be looked at.
     pub fn arrival(&self, now: Timestamp) -> Option<u64> {
-        (!self.is_empty() && self.is_recent(now)).then_some(self.arrival)
+        (self.left > 0 && self.is_recent(now)).then_some(self.arrival)
     }
 
     /// Spends a token; `next` follows from [`Self::arrival`].
@@ -91,8 +91,12 @@ impl Lease {
 
     /// The arrival of a bucket that is looked at, once what is left here is given back. Where nobody else
     /// took any, it is what the requests here made of it: a bucket that was full when they were taken
-    /// may be full no longer. (One that was never used, 0, has given its place away meanwhile.)
-    pub fn give_back(&self, quota: &Quota, arrival: u64) -> u64 {
+    /// may be full no longer. (One that was never used, 0, has given its place away meanwhile.) A lease from
+    /// before the clock was set back says nothing.
+    pub fn give_back(&self, quota: &Quota, arrival: u64, now: Timestamp) -> u64 {
+        if now.unix_nanos() < self.since {
+            return arrival;
+        }
         if arrival == self.written || arrival == 0 {
             return self.arrival;
         }

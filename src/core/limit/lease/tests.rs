@@ -127,7 +127,7 @@ impl Model {
     fn begin(&self, world: &mut World, at: usize) -> Event {
         let mut lease = world.workers[at].lease();
         let own = lease.arrival(now());
-        let arrival = own.unwrap_or_else(|| lease.give_back(&self.quota, world.arrival));
+        let arrival = own.unwrap_or_else(|| lease.give_back(&self.quota, world.arrival, now()));
         match (self.quota.judge(arrival, now()), own) {
             (state @ State::Open { next, .. }, Some(_)) => {
                 lease.spend(next);
