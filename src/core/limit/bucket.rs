@@ -68,13 +68,16 @@ impl Quota {
         self.interval.saturating_mul(self.burst)
     }
 
-    /// Judges one request against a bucket's arrival.
-    ///
-    /// An arrival further ahead than an empty bucket can have (the clock was stepped back, the quota
-    /// was made smaller) counts as an empty bucket: nobody is locked out for longer than its filling.
+    /// The arrival of a bucket that is empty. One further ahead (the clock was stepped back, the quota was
+    /// made smaller) is to be replaced by it: nobody is locked out for longer than the filling.
+    pub(crate) const fn latest(&self, now: Timestamp) -> u64 {
+        now.unix_nanos().saturating_add(self.fill())
+    }
+
+    /// Judges one request against a bucket's arrival. One later than [`Self::latest`] counts as that.
     pub(crate) fn judge(&self, arrival: u64, now: Timestamp) -> State {
+        let empty = self.latest(now);
         let now = now.unix_nanos();
-        let empty = now.saturating_add(self.fill());
         let arrival = arrival.clamp(now, empty);
         let next = arrival.saturating_add(self.interval);
         if next <= empty {

@@ -45,7 +45,13 @@ pub(crate) fn spend<'p, S: BucketStore>(
     let mut refused = None;
     for (id, limit) in limits {
         let key = BucketKey::new(gateway, &limit.name, limit.key, subject);
-        let (arrival, ticket) = store.read(&key, &limit.quota, now)?;
+        let (mut arrival, mut ticket) = store.read(&key, &limit.quota, now)?;
+        let latest = limit.quota.latest(now);
+        if arrival > latest {
+            // A refusal writes nothing, so it would stay there. Where somebody else is faster, so be it.
+            store.replace(ticket, latest, 0)?;
+            (arrival, ticket) = store.read(&key, &limit.quota, now)?;
+        }
         let state = limit.quota.judge(arrival, now);
         if refused.is_none() && matches!(state, State::Empty { .. }) {
             refused = Some(id);
@@ -141,8 +147,12 @@ mod tests {
     }
 
     fn go(limits: &[Limit], store: &mut Contended) -> Spent {
+        at(limits, store, 1_800_000_000 * SECOND)
+    }
+
+    fn at(limits: &[Limit], store: &mut Contended, nanos: u64) -> Spent {
         let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
-        let now = Timestamp::from_unix_nanos(1_800_000_000 * SECOND);
+        let now = Timestamp::from_unix_nanos(nanos);
         spend(numbered, "gw", &Subject::default(), now, store, &mut Vec::new())
             .unwrap_or_else(|fault| panic!("{fault:?}"))
     }
@@ -160,6 +170,33 @@ mod tests {
         assert_eq!(go(&wide, &mut store), Spent::Yes);
         assert_eq!(go(&wide, &mut store), Spent::Yes);
         assert_eq!(go(&wide, &mut store), Spent::No(LimitId(0)));
+    }
+
+    #[test]
+    fn a_smaller_quota_locks_nobody_out_for_longer_than_its_filling() {
+        let day = 86_400 * SECOND;
+        let quota = |count, period| {
+            Quota::new(count, period, count).unwrap_or_else(|| panic!("{count}/{period}"))
+        };
+        let with = |quota| [Limit::new("l", quota, KeyParts::default())];
+        let (slow, fast) = (with(quota(1_000, day)), with(quota(100, 60 * SECOND)));
+        let mut store = Contended::default();
+        let start = 1_800_000_000 * SECOND;
+        for _ in 0..1_000 {
+            assert_eq!(at(&slow, &mut store, start), Spent::Yes);
+        }
+        assert_eq!(at(&slow, &mut store, start), Spent::No(LimitId(0)));
+        assert_eq!(at(&fast, &mut store, start), Spent::No(LimitId(0)));
+        for minute in [60, 120] {
+            let admitted =
+                (0..200).filter(|_| at(&fast, &mut store, start + minute * SECOND) == Spent::Yes);
+            assert_eq!(admitted.count(), 100, "{minute}");
+        }
+        // The clock is set back by an hour: a minute later the bucket is full again.
+        assert_eq!(at(&fast, &mut store, start - 3_600 * SECOND), Spent::No(LimitId(0)));
+        let admitted =
+            (0..200).filter(|_| at(&fast, &mut store, start - 3_540 * SECOND) == Spent::Yes);
+        assert_eq!(admitted.count(), 100);
     }
 
     #[test]
