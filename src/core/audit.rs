@@ -163,6 +163,9 @@ const BESIDE: Names = Names {
     key_id: member!("beside_key_id"),
 };
 
+/// Most bytes of a record that are remembered with a token. Ordinary ones have 200.
+const MAX_KEPT: usize = 1_024;
+
 /// Who was verified. Of a token it is remembered with the token, which is one policy's.
 #[inline]
 fn verified(record: &mut Object<'_>, principal: &Principal<'_>) {
@@ -170,7 +173,15 @@ fn verified(record: &mut Object<'_>, principal: &Principal<'_>) {
     match &principal.credential {
         Credential::ApiKey { .. } => write(record),
         Credential::Token { token, .. } => {
-            record.written(token.record.get_or_init(|| Object::members(write)));
+            if let Some(members) = token.record.get() {
+                return record.written(members);
+            }
+            let members = Object::members(write);
+            record.written(&members);
+            if members.len() <= MAX_KEPT {
+                // It is empty: there is one thread.
+                let _ = token.record.set(members);
+            }
         }
     }
 }
