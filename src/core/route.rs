@@ -354,6 +354,9 @@ impl Branch {
     /// Where a literal segment leads; the same text in another case is no way on.
     #[inline]
     fn literal(&self, segment: &str) -> Result<Option<usize>, OtherCase> {
+        if self.literals.is_empty() {
+            return Ok(None);
+        }
         let hash = folded_hash(segment);
         let start = self.literals.partition_point(|literal| literal.hash < hash);
         let found = self.literals.iter().skip(start).take_while(|literal| literal.hash == hash);
