@@ -224,9 +224,8 @@ fn retry_after(limits: &[LimitReport<'_>]) -> u64 {
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), lists of items (RFC 9651
-/// section 3.1): for every limit that
-/// applied, `q` tokens that refill in `w` seconds, `r` left, all back in `t` seconds. A limit that
-/// refuses has none left and one again in `t`.
+/// section 3.1): for every limit that applied, `q` tokens that refill in `w` seconds, `r` left, all back in
+/// `t` seconds. A limit that refuses has none left and one again in `t`.
 #[inline]
 fn rate_limit_headers(limits: &[LimitReport<'_>]) -> Option<[(&'static str, String); 2]> {
     if limits.is_empty() {
