@@ -116,7 +116,6 @@ impl Cidr {
     ///
     /// # Errors
     /// A [`CidrFault`]; host bits behind the prefix are refused, with the masked range as a hint.
-    #[inline]
     pub fn parse(text: &str) -> Result<Self, CidrFault> {
         let (address_text, length_text) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
