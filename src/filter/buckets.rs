@@ -16,12 +16,15 @@
 
 use std::hash::Hasher;
 
-use portcullis_core::{BucketKey, BucketStore, Lease, Quota, StoreFault, Timestamp};
+use portcullis_core::{
+    BucketKey, BucketStore, Entry, Flights, Lease, Place, Quota, StoreFault, Timestamp,
+};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::abi::{self, HostFault, Inbox};
+use crate::flights::{self, Values};
 use crate::leases::{Hash, Leases};
-use crate::metrics::{Metrics, StoreEvent};
+use crate::metrics::{Metrics, OTHER, StoreEvent};
 
 /// Sets of the table for keys with an address, of the one for keys without, and of the overflow table
 /// for newcomers without a place.
@@ -145,11 +148,15 @@ pub(crate) struct Store<'b> {
     pub(crate) fault: Option<HostFault>,
 }
 
-/// What a VM has of buckets: its leases, and scratch space.
+/// What a VM has of buckets: its leases, what it has in flight, and scratch space.
 #[derive(Default)]
 pub(crate) struct Held {
     of_addresses: Leases,
     of_callers: Leases,
+    /// `None` until a policy counts what is in flight.
+    pub(crate) flights: Option<Flights>,
+    /// Where the request at hand was counted that was not forwarded yet.
+    pub(crate) entered: Vec<Place>,
     /// The name of a bucket.
     name: Vec<u8>,
     /// Sets that were read for the request.
@@ -157,6 +164,42 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Requests that were counted at these places are over. What cannot be told now is told on the timer;
+    /// then this is the host's fault, for the log.
+    pub(crate) fn land(
+        &mut self,
+        places: &[Place],
+        inbox: &Inbox,
+        gateway: &str,
+        metrics: &mut Metrics,
+    ) -> Option<HostFault> {
+        let flights = self.flights.as_mut()?;
+        let mut values = Values { inbox, gateway, limit: OTHER, metrics, fault: None };
+        for place in places {
+            // What went wrong is in `values`.
+            let _ = flights.leave(&mut values, *place);
+        }
+        values.fault
+    }
+
+    /// The timer ran: tells that the VM lives, if it has requests in flight, and what could not be told.
+    pub(crate) fn tick(
+        &mut self,
+        inbox: &Inbox,
+        gateway: &str,
+        metrics: &mut Metrics,
+    ) -> Option<HostFault> {
+        let flights = self.flights.as_mut()?;
+        let mut values = Values { inbox, gateway, limit: OTHER, metrics, fault: None };
+        let _ = flights.tick(&mut values);
+        values.fault
+    }
+
+    /// Whether the timer is to run within a second.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.flights.as_ref().is_some_and(|flights| !flights.is_idle())
+    }
+
     fn leases(&mut self, table: Table) -> Option<&mut Leases> {
         match table {
             Table::Addresses => Some(&mut self.of_addresses),
@@ -305,6 +348,33 @@ impl BucketStore for Store<'_> {
             }
         }
         swapped.map_err(|fault| self.fault(fault))
+    }
+
+    fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault> {
+        let (tag, place) = self.hash(key);
+        let set = flights::set(place, key.is_unbounded());
+        let Some(flights) = self.held.flights.as_mut() else { return Err(StoreFault) };
+        let (inbox, gateway, limit) = (self.inbox, self.gateway, key.limit());
+        let mut values = Values { inbox, gateway, limit, metrics: self.metrics, fault: None };
+        let entry = flights.enter(&mut values, set, tag, most);
+        self.fault = values.fault.or(self.fault);
+        Ok(match entry? {
+            Entry::Entered(place, count) => {
+                self.held.entered.push(place);
+                Some(count)
+            }
+            Entry::Full(_) => None,
+            Entry::Contended => {
+                self.contended(key.limit());
+                None
+            }
+        })
+    }
+
+    fn leave(&mut self) {
+        let last = self.held.entered.pop();
+        let fault = self.held.land(last.as_slice(), self.inbox, self.gateway, self.metrics);
+        self.fault = fault.or(self.fault);
     }
 
     fn contended(&mut self, limit: &str) {

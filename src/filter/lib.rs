@@ -10,6 +10,7 @@
 
 mod abi;
 mod buckets;
+mod flights;
 mod generation;
 mod host;
 mod http;
@@ -44,6 +45,8 @@ impl Filter {
     /// A root context's timer ran.
     fn tick(&mut self, inbox: &Inbox, root: u32) {
         self.metrics.hand_over();
+        let gateway = self.roots.generation(root).map_or("", |held| held.policy.gateway());
+        self.http.tick(inbox, gateway, &mut self.metrics);
         let Ok(now) = host::now() else { return };
         // And those generations whose last requests wait: they have no timer of their own.
         let roots = &self.roots;
@@ -78,7 +81,8 @@ impl Filter {
         let is_resuming = http.resume(inbox, root, now, buckets.as_ref(), metrics);
         if let Some(generation) = roots.generation(root) {
             let is_waited = http.waiting.is_any_of(root);
-            generation.set_timer(now, is_resuming, is_waited, metrics.is_waiting());
+            let is_soon = metrics.is_waiting() || http.buckets.is_in_flight();
+            generation.set_timer(now, is_resuming, is_waited, is_soon);
         }
     }
 }
@@ -137,7 +141,14 @@ extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
             }
         }
         let secret = filter.buckets.as_ref().map_or([0; 16], |buckets| buckets.secret());
-        filter.roots.configure(inbox, root, size, secret, &mut filter.metrics)
+        filter.roots.configure(
+            inbox,
+            root,
+            size,
+            secret,
+            &mut filter.http.buckets,
+            &mut filter.metrics,
+        )
     });
     u32::from(accepted.unwrap_or(false))
 }
@@ -169,7 +180,8 @@ extern "C" fn proxy_on_request_headers(stream: u32, _lines: u32, _end: u32) -> u
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_trailers(stream: u32, _lines: u32) -> u32 {
-    let next = enter(|filter, inbox| filter.http.request_trailers(inbox, stream));
+    let next =
+        enter(|filter, inbox| filter.http.request_trailers(inbox, stream, &mut filter.metrics));
     if next == Some(Next::GoOn) { CONTINUE } else { STOP_TRAILERS }
 }
 
@@ -181,11 +193,11 @@ extern "C" fn proxy_on_response_headers(stream: u32, _lines: u32, _end: u32) -> 
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {
-    enter(|filter, _| {
+    enter(|filter, inbox| {
         if filter.roots.is_root(context) {
             filter.roots.remove(context, &mut filter.metrics);
         } else {
-            filter.http.close(context, &mut filter.metrics);
+            filter.http.close(inbox, context, &mut filter.metrics);
             // No timer is left that would.
             if filter.roots.is_empty() {
                 filter.metrics.hand_over();

@@ -33,13 +33,19 @@ pub(super) static LIMIT: Shape = shape(
             "Several rates and quotas, all of which must have room. Each has a unit of its own. At most 8.",
         ),
         field(
+            "concurrent",
+            Optional,
+            Integer { min: 1, max: 65_535 },
+            "How many requests may be in flight at once.",
+        ),
+        field(
             "mode",
             Default("\"enforce\""),
             MODE,
             "Whether its refusals are carried out. A limit that observes counts and is recorded, and callers are told nothing of it.",
         ),
     ],
-    &[ExactlyOne(&["rate", "quota", "windows"]), BURST_RULE, RESETS_RULE],
+    &[ExactlyOne(&["rate", "quota", "windows", "concurrent"]), BURST_RULE, RESETS_RULE],
     "How many requests are admitted, and who shares that number.",
 );
 
