@@ -10,6 +10,9 @@
 )]
 
 mod gateway {
+    mod bound;
+    mod flights;
+    mod flood;
     mod limits;
     mod reload;
     mod secrets;

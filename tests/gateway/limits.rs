@@ -67,30 +67,3 @@ fn new_buckets_are_exact_from_their_first_request() {
         assert!(total <= 2, "address {number}: {total}");
     }
 }
-
-/// W09: distinct addresses without end cost no memory once the table of buckets is full.
-///
-/// `PORTCULLIS_ADDRESSES=1000000` runs it at full size.
-#[test]
-fn memory_is_flat_under_any_number_of_addresses() {
-    let addresses: u32 =
-        std::env::var("PORTCULLIS_ADDRESSES").map_or(60_000, |n| n.parse().unwrap());
-    let envoy = envoy(&policy("address", 2), 2);
-    let address = envoy.listeners["only"];
-    let send = |from: u32, to: u32| {
-        at_once(4, |thread| {
-            let mut client = connect(address);
-            for number in (from..to).skip(thread).step_by(4) {
-                let ip = std::net::Ipv4Addr::from_bits(0x6440_0000 + number);
-                let line = format!("x-forwarded-for: {ip}");
-                assert_ne!(get(&mut client, "/x", &[line.as_bytes()]).status, 503);
-            }
-        });
-    };
-    send(0, addresses / 2);
-    let before = envoy.resident();
-    send(addresses / 2, addresses);
-    let after = envoy.resident();
-    println!("{addresses} addresses: {before} KiB half-way, {after} KiB at the end");
-    assert!(after < before + 4096, "{before} KiB grew to {after} KiB");
-}

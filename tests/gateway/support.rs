@@ -1,13 +1,15 @@
 //! An Envoy with one policy, and requests over connections that stay open.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use portcullis_tests::bootstrap::{Listener, Policy};
+use portcullis_tests::bootstrap::{self, Listener, Policy};
 use portcullis_tests::case;
-use portcullis_tests::envoy::Envoy;
+use portcullis_tests::envoy::{Envoy, module, new_folder};
 use portcullis_tests::http1::{Client, Response};
 use portcullis_tests::template::{fill_value, real_now};
+use portcullis_tests::upstream::Upstream;
 use serde_json::Value;
 
 /// An Envoy with this policy on a listener called `only`.
@@ -58,6 +60,25 @@ pub(crate) fn get(client: &mut Client, path: &str, lines: &[&[u8]]) -> Response 
     }
     request.extend_from_slice(b"\r\n");
     client.exchange(&request).expect("a response")
+}
+
+/// Sends requests without waiting for answers in between, and gives the statuses in order.
+pub(crate) fn pipelined(client: &mut Client, requests: &[u8], count: usize) -> Vec<u16> {
+    client.write(requests).expect("a connection that takes all of it");
+    (0..count).map(|_| client.response(false).expect("a response").status).collect()
+}
+
+/// A number that the environment sets, for tests that have a full size.
+pub(crate) fn size(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// An Envoy with this policy on a listener called `only`, and no access log: for requests in number.
+pub(crate) fn envoy_without_log(policy: &Value, workers: u32) -> Envoy {
+    let (folder, upstream) = (new_folder(), Upstream::start());
+    let log = Path::new("/dev/null");
+    let config = bootstrap::bootstrap(&[listener(policy)], upstream.address, &module(), log);
+    Envoy::start_with(&config, workers, folder, upstream).unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 /// Runs the same on several threads at once and gathers the answers.
