@@ -60,6 +60,7 @@ impl BucketStore for Worker<'_> {
         &mut self,
         key: &BucketKey<'_>,
         _quota: &Quota,
+        _cost: u64,
         _now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault> {
         let mut name = Vec::new();

@@ -88,6 +88,10 @@ fn kind(kind_: &Kind, definitions: &mut Map<String, Value>) -> Value {
             let words = choices.iter().map(|c| json!({"const": c.word, "description": c.doc}));
             json!({"oneOf": words.collect::<Vec<_>>()})
         }
+        Kind::Day(choices) => {
+            let words: Vec<_> = choices.iter().map(|c| c.word).collect();
+            json!({"anyOf": [{"enum": words}, {"type": "integer", "minimum": 1, "maximum": 28}]})
+        }
         Kind::List(of) => {
             let items = kind(of, definitions);
             let mut list = json!({"type": "array", "minItems": 1, "items": items});

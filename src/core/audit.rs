@@ -66,12 +66,16 @@ impl Decision<'_, '_> {
             .words(member!("scopes_missing"), policy.scopes.names_of(self.missing.iter().copied()));
         record.objects(member!("limits"), &self.limits, |object, report| {
             object.word(member!("name"), report.limit.name());
-            match report.state {
-                State::Open { remaining, .. } => object.number(member!("remaining"), remaining),
-                State::Empty { retry_in, .. } => object
-                    .number(member!("remaining"), 0)
-                    .number(member!("retry_in_ms"), retry_in.div_ceil(1_000_000)),
-            };
+            if let Some(window) = report.limit.window() {
+                object.word(member!("window"), window);
+            }
+            object.number(member!("remaining"), report.state.remaining());
+            if let State::Empty { retry_in, .. } = report.state {
+                object.number(member!("retry_in_ms"), retry_in.div_ceil(1_000_000));
+            }
+            if report.limit.observe {
+                object.word(member!("mode"), "observe");
+            }
         });
         record.close();
     }

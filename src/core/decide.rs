@@ -36,7 +36,7 @@ pub struct Pause {
     issuer: IssuerId,
     key_id: Option<Box<str>>,
     /// The limits by address that were spent: they are not spent again.
-    spent: Vec<(LimitId, State)>,
+    spent: Vec<(LimitId, State, bool)>,
 }
 
 impl Pause {
@@ -103,9 +103,9 @@ impl Policy {
     ) -> Decision<'p, 'r> {
         let mut decision = Decision::open(self, request, now);
         let spent = pause.spent.iter();
-        decision.limits.extend(spent.filter_map(|(id, state)| {
+        decision.limits.extend(spent.filter_map(|&(id, state, taken)| {
             let limit = self.limits.get(usize::from(id.0))?;
-            Some(LimitReport { id: *id, limit, state: *state })
+            Some(LimitReport { id, limit, state, taken })
         }));
         let answer = Some(answer);
         match (Walk { policy: self, request, now, buckets, tokens, trace, answer, decision }).walk()
@@ -158,7 +158,7 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
             Err(Halt::Refused(denial)) => Err(denial),
             Err(Halt::Ask(issuer, key_id)) => {
                 let limits = self.decision.limits.iter();
-                let spent = limits.map(|report| (report.id, report.state)).collect();
+                let spent = limits.map(|report| (report.id, report.state, report.taken)).collect();
                 return Step::Ask(Pause { issuer, key_id, spent });
             }
         };

@@ -14,7 +14,7 @@ use crate::json::{Object, member, push_number};
 use crate::limit::{LimitReport, State};
 use crate::reason::{Denial, Public};
 use crate::request::Field;
-use crate::time::SECOND;
+use crate::time::{SECOND, Timestamp};
 
 /// The one effect of a decision.
 #[derive(Debug)]
@@ -78,7 +78,9 @@ impl<'r> Decision<'_, 'r> {
         self.strip_sources(&mut forward);
         self.set_identity(&mut forward);
         if !self.only_observes() {
-            forward.response.extend(named(rate_limit_headers(&self.limits).into_iter().flatten()));
+            forward
+                .response
+                .extend(named(rate_limit_headers(&self.limits, self.now).into_iter().flatten()));
         }
         forward.response.extend(named(self.schedule_headers()));
         let key = self.principal.as_ref().and_then(|principal| principal.key());
@@ -158,7 +160,7 @@ impl<'r> Decision<'_, 'r> {
         reply.headers.extend(self.challenges(denial));
         if public == Public::RateLimited {
             reply.headers.push(("retry-after", retry_after(&self.limits).to_string()));
-            reply.headers.extend(rate_limit_headers(&self.limits).into_iter().flatten());
+            reply.headers.extend(rate_limit_headers(&self.limits, self.now).into_iter().flatten());
         }
         reply.headers.extend(self.schedule_headers());
         if reply.grpc_status.is_none() {
@@ -214,9 +216,9 @@ fn problem<'s>(
     body
 }
 
-/// Whole seconds until every limit would give a token, at least 1 (RFC 9110 section 10.2.3).
+/// Whole seconds until every limit would give what the request costs, at least 1 (RFC 9110 section 10.2.3).
 fn retry_after(limits: &[LimitReport<'_>]) -> u64 {
-    let waits = limits.iter().map(|report| match report.state {
+    let waits = told(limits).map(|report| match report.state {
         State::Empty { retry_in, .. } => retry_in,
         State::Open { .. } => 0,
     });
@@ -224,33 +226,42 @@ fn retry_after(limits: &[LimitReport<'_>]) -> u64 {
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), lists of items (RFC 9651
-/// section 3.1): for every limit that applied, `q` tokens that refill in `w` seconds, `r` left, all back in
-/// `t` seconds. A limit that refuses has none left and one again in `t`.
+/// section 3.1): for every limit that applied, `q` tokens that refill or come back in `w` seconds, `r` left,
+/// all back in `t` seconds. A limit that refuses has enough again in `t`.
 #[inline]
-fn rate_limit_headers(limits: &[LimitReport<'_>]) -> Option<[(&'static str, String); 2]> {
-    if limits.is_empty() {
-        return None;
-    }
-    let (mut policy, mut state) = (String::with_capacity(96), Vec::with_capacity(96));
-    for report in limits {
-        let (remaining, wait) = match report.state {
-            State::Open { remaining, full_in, .. } => (remaining, full_in),
-            State::Empty { retry_in, .. } => (0, retry_in),
+fn rate_limit_headers(
+    limits: &[LimitReport<'_>],
+    now: Timestamp,
+) -> Option<[(&'static str, String); 2]> {
+    told(limits).next()?;
+    let (mut policy, mut state) = (Vec::with_capacity(96), Vec::with_capacity(96));
+    for report in told(limits) {
+        let wait = match report.state {
+            State::Open { full_in, .. } => full_in,
+            State::Empty { retry_in, .. } => retry_in,
         };
         if !state.is_empty() {
-            policy.push_str(", ");
+            policy.extend_from_slice(b", ");
             state.extend_from_slice(b", ");
         }
-        policy.push_str(&report.limit.policy_item);
+        policy.extend_from_slice(report.limit.policy_item.as_bytes());
+        if let Some(length) = report.limit.quota.window_length(now) {
+            push_number(&mut policy, seconds(length));
+        }
         state.push(b'"');
-        state.extend_from_slice(report.limit.name().as_bytes());
+        state.extend_from_slice(report.limit.told.as_bytes());
         state.extend_from_slice(b"\";r=");
-        push_number(&mut state, remaining);
+        push_number(&mut state, report.state.remaining());
         state.extend_from_slice(b";t=");
         push_number(&mut state, seconds(wait));
     }
-    let state = String::from_utf8(state).unwrap_or_default();
-    Some([("ratelimit-policy", policy), ("ratelimit", state)])
+    let line = |line| String::from_utf8(line).unwrap_or_default();
+    Some([("ratelimit-policy", line(policy)), ("ratelimit", line(state))])
+}
+
+/// Limits that callers are told of.
+fn told<'l, 'p>(limits: &'l [LimitReport<'p>]) -> impl Iterator<Item = &'l LimitReport<'p>> {
+    limits.iter().filter(|report| !report.limit.observe)
 }
 
 /// Lines of a response as they are kept until it comes.

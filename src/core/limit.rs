@@ -1,6 +1,7 @@
-//! Limits: a token bucket each, told apart by a key, kept behind one narrow port.
+//! Limits: a bucket of tokens each, told apart by a key, kept behind one narrow port.
 
 mod bucket;
+mod calendar;
 mod key;
 mod lease;
 mod spend;
@@ -11,37 +12,70 @@ pub use key::BucketKey;
 pub use lease::Lease;
 pub use store::{BucketStore, MemoryStore, StoreFault};
 
-pub(crate) use bucket::State;
+pub(crate) use bucket::{MAX_COUNT, State};
+pub(crate) use calendar::Calendar;
 pub(crate) use key::{KeyParts, Subject};
-pub(crate) use spend::{LimitReport, Spent, spend};
+pub(crate) use spend::{Ask, LimitReport, Spent, spend};
 
 use crate::time::SECOND;
 
-/// Position of a limit in its policy.
+/// Position of a limit in its policy. Of a limit with several windows each has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LimitId(pub(crate) u16);
 
-/// A limit as the policy defines it.
+/// A limit as the policy defines it; of one with several windows, one of them.
 #[derive(Clone, Debug)]
 pub struct Limit {
     pub(crate) name: Box<str>,
+    /// What callers are told: the name, and which of several windows behind a semicolon.
+    pub(crate) told: Box<str>,
+    /// What its buckets are called. The number of a rate or a quota is no part of it, so what was used
+    /// is remembered when it changes.
+    pub(crate) bucket: Box<str>,
     pub(crate) quota: Quota,
     pub(crate) key: KeyParts,
-    /// What `RateLimit-Policy` says of it.
+    /// Whether it only looks on: it counts and is recorded, and refuses nobody.
+    pub(crate) observe: bool,
+    /// What `RateLimit-Policy` says of it, but for the length of a calendar window at the end.
     pub(crate) policy_item: Box<str>,
 }
 
 impl Limit {
     /// A limit of this quota for each key. Its name is one that the policy's grammar allows: it needs no
-    /// escapes.
-    pub(crate) fn new(name: &str, quota: Quota, key: KeyParts) -> Self {
+    /// escapes. `window` is what the policy says of one of several windows, its count, a slash and its unit.
+    pub(crate) fn new(name: &str, window: Option<&str>, quota: Quota, key: KeyParts) -> Self {
+        let suffixed = |suffix: Option<&str>| match suffix {
+            Some(suffix) => format!("{name};{suffix}"),
+            None => name.to_owned(),
+        };
+        let unit = match quota.calendar() {
+            Some(calendar) => Some(calendar.unit()),
+            None => window.and_then(|window| window.rsplit('/').next()),
+        };
+        let told = suffixed(window);
         let (burst, seconds) = (quota.burst(), quota.fill().div_ceil(SECOND));
-        let policy_item = format!("\"{name}\";q={burst};w={seconds}");
-        Self { name: name.into(), quota, key, policy_item: policy_item.into() }
+        let policy_item = match quota.calendar() {
+            Some(_) => format!("\"{told}\";q={burst};w="),
+            None => format!("\"{told}\";q={burst};w={seconds}"),
+        };
+        Self {
+            name: name.into(),
+            told: told.into(),
+            bucket: suffixed(unit).into(),
+            quota,
+            key,
+            observe: false,
+            policy_item: policy_item.into(),
+        }
     }
 
     /// The limit's name in the policy.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which of the limit's windows this is, as the policy writes it. `None`: it has only one.
+    pub fn window(&self) -> Option<&str> {
+        self.told.strip_prefix(&*self.name)?.strip_prefix(';')
     }
 }

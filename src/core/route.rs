@@ -92,6 +92,8 @@ pub struct Route {
     pub(crate) address_limits: Box<[LimitId]>,
     /// The other limits, the policy's own included.
     pub(crate) limits: Box<[LimitId]>,
+    /// Tokens that a request takes from each limit.
+    pub(crate) cost: u32,
     /// Decide and record, but forward.
     pub(crate) observe: bool,
 }

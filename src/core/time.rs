@@ -5,6 +5,9 @@ use std::fmt;
 /// Nanoseconds in one second.
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
+/// Nanoseconds in one day of UTC, which has no leap seconds here.
+pub(crate) const DAY: u64 = 86_400 * SECOND;
+
 /// A point in time: nanoseconds since 1970-01-01T00:00:00Z, up to the year 2554.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
@@ -215,7 +218,7 @@ const fn days_in_month(year: i64, month: i64) -> i64 {
     clippy::arithmetic_side_effects,
     reason = "the year has four digits, nothing can overflow"
 )]
-const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
@@ -226,7 +229,7 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 /// The inverse of [`days_from_civil`] for days on or after the epoch.
 #[expect(clippy::arithmetic_side_effects, reason = "u64 seconds give at most 2^48 days")]
 #[inline]
-const fn civil_from_days(days: u64) -> (u64, u64, u64) {
+pub(crate) const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let day_of_era = days % 146_097;
     let year_of_era =

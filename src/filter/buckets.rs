@@ -185,6 +185,7 @@ pub(crate) struct Ticket {
     table: Table,
     hash: Hash,
     quota: Quota,
+    cost: u64,
     /// Which set was read; `None`: a lease answers.
     seen: Option<usize>,
 }
@@ -248,13 +249,14 @@ impl BucketStore for Store<'_> {
         &mut self,
         key: &BucketKey<'_>,
         quota: &Quota,
+        cost: u64,
         now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault> {
         let table = if key.is_unbounded() { Table::Addresses } else { Table::Callers };
         let hash = self.hash(key);
-        let mut ticket = Ticket { table, hash, quota: *quota, seen: None };
+        let mut ticket = Ticket { table, hash, quota: *quota, cost, seen: None };
         let lease = self.held.lease(table, hash, quota);
-        if let Some(arrival) = lease.and_then(|lease| lease.arrival(now)) {
+        if let Some(arrival) = lease.and_then(|lease| lease.arrival(cost, now)) {
             return Ok((arrival, ticket));
         }
         if let Some((arrival, seen)) = self.look(table, hash, key.limit(), now)? {
@@ -270,14 +272,14 @@ impl BucketStore for Store<'_> {
         let overflow = self.look(table, hash, key.limit(), now)?;
         // More limits than the overflow table has room for are crowded: refusing is all that is left.
         let (arrival, seen) = overflow.ok_or(StoreFault)?;
-        Ok((arrival, Ticket { table, hash, quota: *quota, seen: Some(seen) }))
+        Ok((arrival, Ticket { table, hash, quota: *quota, cost, seen: Some(seen) }))
     }
 
     fn replace(&mut self, ticket: Ticket, next: u64, ahead: u64) -> Result<bool, StoreFault> {
-        let Ticket { table, hash, quota, seen } = ticket;
+        let Ticket { table, hash, quota, cost, seen } = ticket;
         let Some(seen) = seen else {
             let lease = self.held.lease(table, hash, &quota);
-            return Ok(lease.map(|lease| lease.spend(next)).is_some());
+            return Ok(lease.map(|lease| lease.spend(cost, next)).is_some());
         };
         let Some(seen) = self.held.seen.get(seen) else { return Ok(false) };
         let Seen { key, mut set, version, way, now } = *seen;

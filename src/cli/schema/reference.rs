@@ -53,7 +53,7 @@ fn gather_kind(
         }
     };
     match kind {
-        Kind::Bool | Kind::Integer { .. } | Kind::Scalar | Kind::Choice(_) => {}
+        Kind::Bool | Kind::Integer { .. } | Kind::Scalar | Kind::Choice(_) | Kind::Day(_) => {}
         Kind::Text(form) => add(form),
         Kind::List(of) => gather_kind(of, shapes, forms),
         Kind::Map { names, of } => {
@@ -113,6 +113,10 @@ fn value(kind: &Kind) -> String {
         Kind::Text(form) => form.name.to_owned(),
         Kind::Choice(choices) => {
             choices.iter().map(|c| format!("`{}`", c.word)).collect::<Vec<_>>().join(" or ")
+        }
+        Kind::Day(choices) => {
+            let words: Vec<_> = choices.iter().map(|c| format!("`{}`", c.word)).collect();
+            format!("{} or a whole number, 1 to 28", words.join(" or "))
         }
         Kind::List(of) => format!("list of: {}", value(of)),
         Kind::Map { names, of } => format!("map of {} to: {}", names.name, value(of)),

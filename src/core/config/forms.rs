@@ -14,12 +14,12 @@ use std::fmt;
 use super::diagnostic::{Shown, code};
 use super::grammar::Form;
 
-pub(crate) use measures::{MAX_BURST, parse_rate};
+pub(crate) use measures::{MAX_BURST, parse_quota, parse_rate};
 pub(crate) use places::{parameter_name, split_path};
 pub(crate) use tokens::*;
 pub(crate) use words::{decode_digest, fold_header};
 
-use measures::{rate, time};
+use measures::{quota, rate, time};
 use places::{cidr, country, host_pattern, path_pattern};
 use words::{cookie, digest, header, method, name, note, parameter, realm, scope};
 
@@ -129,6 +129,12 @@ pub(super) static RATE: Form = Form::new(
     "^[1-9][0-9]{0,10}/[smhd]$",
     rate,
     "a whole number of requests, `/`, and `s`, `m`, `h` or `d` for second, minute, hour or day; at most 1,000,000 a second",
+);
+pub(super) static QUOTA: Form = Form::new(
+    "a quota",
+    "^[1-9][0-9]{0,12}/(hour|day|week|month|year)$",
+    quota,
+    "a whole number of requests, `/`, and `hour`, `day`, `week`, `month` or `year`; at most 1,000,000,000,000",
 );
 pub(super) static NOTE: Form =
     Form::new("a note", "^.{1,256}$", note, "at most 256 bytes without control characters");

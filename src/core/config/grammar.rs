@@ -28,6 +28,8 @@ pub enum Kind {
     },
     /// A text without control characters, a number, `true` or `false`.
     Scalar,
+    /// One of a few words, or a day of the month that every month has: 1 to 28.
+    Day(&'static [Choice]),
     /// Text in a certain form.
     Text(&'static Form),
     /// One of a few words.

@@ -51,6 +51,14 @@ impl Checker<'_> {
                 self.scalar(node, place);
             }
             (Kind::Choice(words), Node::Text(text)) => self.choice(text, words, place),
+            (Kind::Day(_), Node::Number(number)) => {
+                self.out.push(b'n');
+                self.integer(*number, 1, 28, place);
+            }
+            (Kind::Day(words), Node::Text(text)) => {
+                self.out.push(b't');
+                self.choice(text, words, place);
+            }
             (Kind::List(of), Node::List(items)) => self.list(items, of, place),
             (Kind::Map { names, of }, Node::Map(_)) => self.map(node, names, of, place),
             (Kind::Object(shape), Node::Map(_)) => self.object(node, shape, place),
@@ -189,6 +197,10 @@ impl Checker<'_> {
         start: usize,
     ) -> bool {
         match field.presence {
+            Presence::Optional if let Kind::Day(words) = &field.kind => {
+                let first = words.first().map(|choice| choice.word);
+                *value == Node::Number(1.0) || value.as_text().is_some_and(|day| Some(day) == first)
+            }
             Presence::Required | Presence::Optional => false,
             Presence::From(other) => {
                 let text = object.member(other).and_then(Node::as_text).unwrap_or_default();

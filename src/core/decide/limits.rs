@@ -4,11 +4,10 @@ use super::Walk;
 use crate::authn::signature::SignatureVerifier;
 use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
-use crate::limit::{BucketStore, LimitId, LimitReport, Spent, State, Subject, spend};
+use crate::limit::{Ask, BucketStore, LimitId, LimitReport, Spent, State, Subject, spend};
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::route::Route;
-use crate::time::Timestamp;
 
 impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, T> {
     /// The policy's limits by address and those of the route, which include them. A walk that goes on
@@ -20,9 +19,11 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         let Decision { route, caller, limits, rule, .. } = &mut self.decision;
         let of_address = route.map_or(&*self.policy.address_limits, |route| &*route.address_limits);
         let subject = Subject { address: caller.address, ..Subject::default() };
-        let mut till = Till { policy: self.policy, now: self.now, limits, rule };
+        let cost = route.map_or(1, |route| route.cost.into());
+        let ask = Ask { gateway: &self.policy.gateway, subject, cost, now: self.now };
+        let mut till = Till { policy: self.policy, limits, rule };
         let ids = (of_address, &[][..], &[][..]);
-        till.spend(ids, &subject, self.buckets, self.trace, Stage::AddressLimits)
+        till.spend(ids, &ask, self.buckets, self.trace, Stage::AddressLimits)
     }
 
     /// The route's other limits and the consumer's, without those that were spent before.
@@ -39,15 +40,16 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         let consumer = principal.and_then(|principal| principal.consumer);
         let of_consumer = consumer.map_or(&[][..], |consumer| &consumer.limits);
         let ids = (&*route.limits, of_consumer, &*route.address_limits);
-        let mut till = Till { policy: self.policy, now: self.now, limits, rule };
-        till.spend(ids, &subject, self.buckets, self.trace, Stage::Limits)
+        let cost = route.cost.into();
+        let ask = Ask { gateway: &self.policy.gateway, subject, cost, now: self.now };
+        let mut till = Till { policy: self.policy, limits, rule };
+        till.spend(ids, &ask, self.buckets, self.trace, Stage::Limits)
     }
 }
 
 /// Where limits are spent, and what a decision learns of it.
 struct Till<'t, 'p> {
     policy: &'p Policy,
-    now: Timestamp,
     limits: &'t mut Vec<LimitReport<'p>>,
     rule: &'t mut Option<&'p str>,
 }
@@ -57,7 +59,7 @@ impl Till<'_, '_> {
     fn spend(
         &mut self,
         (first, then, before): (&[LimitId], &[LimitId], &[LimitId]),
-        subject: &Subject<'_>,
+        ask: &Ask<'_>,
         buckets: &mut impl BucketStore,
         trace: &mut impl Trace,
         stage: Stage,
@@ -67,13 +69,17 @@ impl Till<'_, '_> {
             return Ok(());
         }
         let more = then.iter().filter(|id| !first.contains(id) && !before.contains(id));
-        let limits = || policy.limits_at(first.iter().chain(more.clone()).copied());
-        if subject.address.is_none() && limits().any(|(_, limit)| limit.key.address) {
+        let unknown = ask.subject.address.is_none();
+        let limits = || {
+            let limits = policy.limits_at(first.iter().chain(more.clone()).copied());
+            limits.filter(|(_, limit)| !(unknown && limit.observe && limit.key.address))
+        };
+        if unknown && limits().any(|(_, limit)| limit.key.address) {
             trace.note(stage, || "a limit needs the address, which is unknown".to_owned());
             return Err(Denial::AddressUnknown);
         }
         let reported = self.limits.len();
-        let spent = spend(limits(), &policy.gateway, subject, self.now, buckets, self.limits);
+        let spent = spend(limits(), ask, buckets, self.limits);
         for report in self.limits.iter().skip(reported) {
             trace.note(stage, || shown(report));
         }
@@ -89,7 +95,7 @@ impl Till<'_, '_> {
 }
 
 fn shown(report: &LimitReport<'_>) -> String {
-    let (name, quota) = (report.limit.name(), report.limit.quota);
+    let (name, quota) = (&report.limit.told, report.limit.quota);
     let rate = format!("`{name}`: {} at once, one each {} ns", quota.burst(), quota.interval());
     match report.state {
         State::Open { remaining, .. } => format!("{rate}: {remaining} left"),

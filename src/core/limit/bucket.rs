@@ -1,43 +1,73 @@
-//! The token bucket, as arithmetic on one `u64`.
+//! The bucket of a limit, as arithmetic on one `u64`.
 //!
 //! A bucket of `burst` tokens that refills at one token every `interval` is fully described by the
 //! instant at which it will be full again, its *arrival* (the theoretical arrival time of the generic
 //! cell rate algorithm, ITU-T I.371). An arrival in the past is a full bucket and holds no
 //! information. Nothing ticks, nothing is rounded but the interval, and that upwards: a bucket never
 //! admits more than `burst + rate * time` over any stretch of time.
+//!
+//! A quota of a calendar window is kept in the same way. Its arrival is the end of the window and one
+//! nanosecond for each token that was taken: once the window is over (and as many nanoseconds later),
+//! it lies in the past, too.
 
+use super::calendar::Calendar;
 use crate::time::Timestamp;
 
-/// How many requests a bucket admits.
+/// How many requests a limit admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     interval: u64,
     burst: u64,
+    /// How far below empty the bucket can be, in nanoseconds of its refilling.
+    debt: u64,
+    /// All tokens come back at once when a window ends; `None`: one every interval.
+    calendar: Option<Calendar>,
 }
 
 /// Longest time, in nanoseconds, that an empty bucket may take to fill: 366 days. It keeps every sum
 /// of an instant and a quota within a `u64`.
 pub(crate) const MAX_FILL: u64 = 366 * 86_400 * 1_000_000_000;
 
+/// Most tokens of a calendar window. So many nanoseconds are less than the shortest window.
+pub(crate) const MAX_COUNT: u64 = 1_000_000_000_000;
+
 /// A bucket as one request sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// A token is there; taking it moves the arrival.
+    /// The tokens are there; taking them moves the arrival.
     Open {
-        /// The arrival once the token is taken.
+        /// The arrival once the tokens are taken.
         next: u64,
-        /// Whole tokens left once the token is taken.
+        /// Whole tokens left once they are taken.
         remaining: u64,
-        /// Nanoseconds until the bucket is full again, the token taken.
+        /// Nanoseconds until the bucket is full again, the tokens taken.
         full_in: u64,
     },
-    /// No token is there.
+    /// Fewer tokens are there than the request costs.
     Empty {
-        /// Nanoseconds until there is one.
+        /// Whole tokens that are there.
+        remaining: u64,
+        /// Nanoseconds until there are enough.
         retry_in: u64,
         /// Nanoseconds until the bucket is full again.
         full_in: u64,
     },
+}
+
+impl State {
+    /// Whole tokens that are left.
+    #[inline]
+    pub(crate) const fn remaining(self) -> u64 {
+        match self {
+            Self::Open { remaining, .. } | Self::Empty { remaining, .. } => remaining,
+        }
+    }
+
+    /// Whether there are fewer tokens than the request costs.
+    #[inline]
+    pub(crate) const fn is_empty(self) -> bool {
+        matches!(self, Self::Empty { .. })
+    }
 }
 
 impl Quota {
@@ -50,10 +80,18 @@ impl Quota {
     pub fn new(count: u64, period: u64, burst: u64) -> Option<Self> {
         let interval = period.checked_add(count.checked_sub(1)?)?.checked_div(count)?;
         let fill = interval.checked_mul(burst)?;
-        (fill > 0 && fill <= MAX_FILL).then_some(Self { interval, burst })
+        let quota = Self { interval, burst, debt: 0, calendar: None };
+        (fill > 0 && fill <= MAX_FILL).then_some(quota)
     }
 
-    /// Nanoseconds between two tokens.
+    /// `count` requests in each window of the calendar. `None` if they are none or more than
+    /// [`MAX_COUNT`].
+    pub(crate) fn of_window(count: u64, calendar: Calendar) -> Option<Self> {
+        let quota = Self { interval: 1, burst: count, debt: 0, calendar: Some(calendar) };
+        (count > 0 && count <= MAX_COUNT).then_some(quota)
+    }
+
+    /// Nanoseconds between two arrivals: of a bucket the time in which a token comes back.
     pub const fn interval(&self) -> u64 {
         self.interval
     }
@@ -63,33 +101,80 @@ impl Quota {
         self.burst
     }
 
-    /// Nanoseconds in which an empty bucket fills.
+    /// The windows in which it counts, if it counts in windows of the calendar.
+    pub(crate) const fn calendar(&self) -> Option<Calendar> {
+        self.calendar
+    }
+
+    /// Nanoseconds of the calendar window that holds an instant, if it counts in such windows.
+    pub(crate) fn window_length(&self, now: Timestamp) -> Option<u64> {
+        let (begin, end) = self.calendar?.window(now.unix_nanos());
+        Some(end.saturating_sub(begin))
+    }
+
+    /// From the arrival of a full bucket to that of an empty one. Nanoseconds in which an empty bucket
+    /// fills, but for a calendar window.
     pub(crate) const fn fill(&self) -> u64 {
         self.interval.saturating_mul(self.burst)
     }
 
-    /// The arrival of a bucket that is empty. One further ahead (the clock was stepped back, the quota was
-    /// made smaller) is to be replaced by it: nobody is locked out for longer than the filling.
-    pub(crate) const fn latest(&self, now: Timestamp) -> u64 {
-        now.unix_nanos().saturating_add(self.fill())
+    /// The arrival of a bucket that is full.
+    #[inline]
+    fn full(&self, now: Timestamp) -> u64 {
+        match self.calendar {
+            None => now.unix_nanos(),
+            Some(calendar) => calendar.window(now.unix_nanos()).1,
+        }
     }
 
-    /// Judges one request against a bucket's arrival. One later than [`Self::latest`] counts as that.
-    pub(crate) fn judge(&self, arrival: u64, now: Timestamp) -> State {
-        let empty = self.latest(now);
-        let now = now.unix_nanos();
-        let arrival = arrival.clamp(now, empty);
-        let next = arrival.saturating_add(self.interval);
-        if next <= empty {
-            State::Open {
-                next,
-                remaining: empty.saturating_sub(next).checked_div(self.interval).unwrap_or(0),
-                full_in: next.saturating_sub(now),
+    /// The furthest arrival that a bucket can have.
+    #[inline]
+    const fn furthest(&self, full: u64) -> u64 {
+        full.saturating_add(self.fill()).saturating_add(self.debt)
+    }
+
+    /// What an arrival counts as that lies further ahead than any can (the clock was stepped back, the
+    /// quota was made smaller), `None` for all others. It is to be replaced by that: nobody is locked out
+    /// for longer than the filling, or the rest of the window.
+    #[inline]
+    pub(crate) fn corrected(&self, arrival: u64, now: Timestamp) -> Option<u64> {
+        let full = self.full(now);
+        (arrival > self.furthest(full)).then(|| self.held(arrival, full))
+    }
+
+    /// An arrival within what it can be. What was taken in a later window counts in this one.
+    #[inline]
+    fn held(&self, arrival: u64, full: u64) -> u64 {
+        let furthest = self.furthest(full);
+        let arrival = match self.calendar {
+            Some(calendar) if arrival > furthest => {
+                full.saturating_add(arrival.saturating_sub(calendar.window(arrival).0))
             }
+            _ => arrival,
+        };
+        arrival.clamp(full, furthest)
+    }
+
+    /// Judges a request that costs some tokens against a bucket's arrival. One further ahead than any can
+    /// be counts as what [`Self::corrected`] says.
+    #[inline]
+    pub(crate) fn judge(&self, arrival: u64, cost: u64, now: Timestamp) -> State {
+        let full = self.full(now);
+        let empty = full.saturating_add(self.fill());
+        let arrival = self.held(arrival, full);
+        let next = arrival.saturating_add(self.interval.saturating_mul(cost));
+        let left = |arrival| empty.saturating_sub(arrival).checked_div(self.interval).unwrap_or(0);
+        // Until the arrival of a full bucket is there: now, or at the end of the window.
+        let rest = full.saturating_sub(now.unix_nanos());
+        let wait = |time: u64| if self.calendar.is_some() { rest } else { time };
+        if next <= empty {
+            let full_in = wait(next.saturating_sub(full));
+            State::Open { next, remaining: left(next), full_in }
         } else {
             State::Empty {
-                retry_in: next.saturating_sub(empty),
-                full_in: arrival.saturating_sub(now),
+                remaining: left(arrival),
+                retry_in: wait(next.saturating_sub(empty)),
+                full_in: wait(arrival.saturating_sub(full)),
             }
         }
     }
@@ -105,7 +190,7 @@ mod tests {
     const NOW: u64 = 1_800_000_000 * SECOND;
 
     fn take(quota: Quota, arrival: &mut u64, at: u64) -> Result<u64, u64> {
-        match quota.judge(*arrival, Timestamp::from_unix_nanos(at)) {
+        match quota.judge(*arrival, 1, Timestamp::from_unix_nanos(at)) {
             State::Open { next, remaining, .. } => {
                 *arrival = next;
                 Ok(remaining)

@@ -1,9 +1,10 @@
 //! Whose bucket: the key of a limit, from verified things only.
 
+use super::Limit;
 use crate::address::Address;
 
 /// What a limit tells callers apart by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent parts of one key")]
 pub(crate) struct KeyParts {
     pub(crate) consumer: bool,
@@ -14,7 +15,7 @@ pub(crate) struct KeyParts {
 
 impl KeyParts {
     /// Whether the address is the whole key: such a limit is spent before the credential is read.
-    pub(crate) const fn is_address_alone(self) -> bool {
+    pub(crate) const fn is_address_alone(&self) -> bool {
         self.address && !self.consumer && !self.credential && !self.route
     }
 }
@@ -36,14 +37,15 @@ pub(crate) struct Subject<'k> {
 #[derive(Clone, Copy, Debug)]
 pub struct BucketKey<'k> {
     gateway: &'k str,
-    limit: &'k str,
+    limit: &'k Limit,
     subject: Subject<'k>,
 }
 
 impl<'k> BucketKey<'k> {
     /// The bucket of a limit for the parts of a subject that its key names. A part that the request
     /// does not have (no consumer on a public route) is a value of its own.
-    pub(crate) fn new(gateway: &'k str, limit: &'k str, parts: KeyParts, of: &Subject<'k>) -> Self {
+    pub(crate) fn new(gateway: &'k str, limit: &'k Limit, of: &Subject<'k>) -> Self {
+        let parts = &limit.key;
         let subject = Subject {
             consumer: of.consumer.filter(|_| parts.consumer),
             credential: of.credential.filter(|_| parts.credential),
@@ -69,13 +71,13 @@ impl<'k> BucketKey<'k> {
 
     /// The limit's name.
     pub fn limit(&self) -> &'k str {
-        self.limit
+        self.limit.name()
     }
 
     /// Writes the key so that no two keys are written alike: each part carries its length.
     pub fn encode(&self, out: &mut Vec<u8>) {
         push(out, Some(self.gateway.as_bytes()));
-        push(out, Some(self.limit.as_bytes()));
+        push(out, Some(self.limit.bucket.as_bytes()));
         push(out, self.subject.consumer.map(str::as_bytes));
         push(out, self.subject.credential.map(str::as_bytes));
         push(out, self.subject.route.map(str::as_bytes));
@@ -97,14 +99,20 @@ fn push(out: &mut Vec<u8>, part: Option<&[u8]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Quota;
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const ALL: KeyParts = KeyParts { consumer: true, credential: true, address: true, route: true };
 
     fn encoded(limit: &str, parts: KeyParts, subject: &Subject<'_>) -> Vec<u8> {
+        let quota = Quota::new(1, 1, 1).unwrap_or_else(|| panic!("one"));
+        written(&Limit::new(limit, None, quota, parts), subject)
+    }
+
+    fn written(limit: &Limit, subject: &Subject<'_>) -> Vec<u8> {
         let mut out = Vec::new();
-        BucketKey::new("gw", limit, parts, subject).encode(&mut out);
+        BucketKey::new("gw", limit, subject).encode(&mut out);
         out
     }
 
@@ -150,7 +158,8 @@ mod tests {
         let two = Subject { credential: Some("k2"), ..one };
         let by_consumer = KeyParts { consumer: true, ..KeyParts::default() };
         // L15: keys of one consumer share its bucket, unless the limit says otherwise.
-        assert_eq!(encoded("l", by_consumer, &one), encoded("l", by_consumer, &two));
+        let by_consumer = || by_consumer.clone();
+        assert_eq!(encoded("l", by_consumer(), &one), encoded("l", by_consumer(), &two));
         assert_ne!(encoded("l", ALL, &one), encoded("l", ALL, &two));
     }
 }

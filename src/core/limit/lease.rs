@@ -5,7 +5,7 @@
 //! same numbers as without leases. After [`LIFE`], or when nothing is left of it, the bucket is looked at
 //! again; what is left goes back then.
 //!
-//! **The bound.** Call what a bucket holds and what lies in leases of it its tokens. A request takes one of
+//! **The bound.** Call what a bucket holds and what lies in leases of it its tokens. A request takes some of
 //! them; taking ahead and giving back add none, and refilling adds `rate * time`, up to `burst` in the
 //! bucket. So over any stretch of time all workers together admit at most `burst + rate * time` and
 //! what lay in leases when it began: in each worker's at most [`MOST`] tokens, and at most one of [`SHARE`] that
@@ -13,7 +13,8 @@
 //!
 //! **The price.** A caller may be refused while as many tokens lie with each of the other workers. A bucket
 //! with fewer than `SHARE` left is spent one by one, to the last token, and one that never holds more is never
-//! leased: it is exact in both directions.
+//! leased: it is exact in both directions. So is every quota of a calendar window: what lies in the lease of
+//! a worker that is not asked again would be lost until the window ends.
 
 use super::bucket::Quota;
 use crate::time::{SECOND, Timestamp};
@@ -43,7 +44,7 @@ pub struct Lease {
 impl Quota {
     /// Whether tokens of such a bucket are ever taken ahead.
     pub const fn is_leased(&self) -> bool {
-        self.burst() > SHARE
+        self.burst() > SHARE && self.calendar().is_none()
     }
 
     /// The tokens to take ahead where so many remain.
@@ -78,15 +79,17 @@ impl Lease {
         self.left == 0 || self.written <= now.unix_nanos()
     }
 
-    /// The arrival by which a request is judged that asks nobody. `None`: the bucket must be looked at.
-    pub fn arrival(&self, now: Timestamp) -> Option<u64> {
-        (self.left > 0 && self.is_recent(now)).then_some(self.arrival)
+    /// The arrival by which a request is judged that asks nobody. `None`: there is not enough for it here,
+    /// and the bucket must be looked at.
+    pub fn arrival(&self, cost: u64, now: Timestamp) -> Option<u64> {
+        let is_enough = self.left >= cost.max(1);
+        (is_enough && self.is_recent(now)).then_some(self.arrival)
     }
 
-    /// Spends a token; `next` follows from [`Self::arrival`].
-    pub fn spend(&mut self, next: u64) {
+    /// Spends what a request costs; `next` follows from [`Self::arrival`].
+    pub fn spend(&mut self, cost: u64, next: u64) {
         self.arrival = next;
-        self.left = self.left.saturating_sub(1);
+        self.left = self.left.saturating_sub(cost);
     }
 
     /// The arrival of a bucket that is looked at, once what is left here is given back. Where nobody else

@@ -16,26 +16,36 @@ pub(crate) struct LimitReport<'p> {
     pub(crate) id: LimitId,
     pub(crate) limit: &'p Limit,
     pub(crate) state: State,
+    /// Whether its tokens were taken. If not, what it has left is what was there before.
+    pub(crate) taken: bool,
+}
+
+/// Who asks for how many tokens of each limit, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'k> {
+    pub(crate) gateway: &'k str,
+    pub(crate) subject: Subject<'k>,
+    pub(crate) cost: u64,
+    pub(crate) now: Timestamp,
 }
 
 /// The end of a look at some limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spent {
-    /// Every limit gave a token.
+    /// Every limit gave its tokens, but for those that only look on.
     Yes,
-    /// This limit has none; nothing was taken from the others, but for a race lost half-way.
+    /// This limit has too few; nothing was taken from the others, but for a race lost half-way.
     No(LimitId),
 }
 
-/// Takes one token from each limit, or none from any.
+/// Takes what the request costs from each limit, or nothing from any. Limits that only look on hold
+/// nobody up, be they empty or out of reach.
 ///
 /// The host has no swap of several keys at once. When another request empties a later bucket between
-/// the look and the spending, the tokens already taken stay taken: at most one a limit and request.
+/// the look and the spending, the tokens already taken stay taken: at most those of one request a limit.
 pub(crate) fn spend<'p, S: BucketStore>(
     limits: impl Iterator<Item = (LimitId, &'p Limit)>,
-    gateway: &str,
-    subject: &Subject<'_>,
-    now: Timestamp,
+    ask: &Ask<'_>,
     store: &mut S,
     reports: &mut Vec<LimitReport<'p>>,
 ) -> Result<Spent, StoreFault> {
@@ -44,43 +54,72 @@ pub(crate) fn spend<'p, S: BucketStore>(
     let before = reports.len();
     let mut refused = None;
     for (id, limit) in limits {
-        let key = BucketKey::new(gateway, &limit.name, limit.key, subject);
-        let (mut arrival, mut ticket) = store.read(&key, &limit.quota, now)?;
-        let latest = limit.quota.latest(now);
-        if arrival > latest {
-            // A refusal writes nothing, so it would stay there. Where somebody else is faster, so be it.
-            store.replace(ticket, latest, 0)?;
-            (arrival, ticket) = store.read(&key, &limit.quota, now)?;
-        }
-        let state = limit.quota.judge(arrival, now);
-        if refused.is_none() && matches!(state, State::Empty { .. }) {
+        let (state, ticket) = match look(limit, ask, store) {
+            Err(_) if limit.observe => continue,
+            seen => seen?,
+        };
+        if refused.is_none() && state.is_empty() && !limit.observe {
             refused = Some(id);
         }
-        reports.push(LimitReport { id, limit, state });
+        reports.push(LimitReport { id, limit, state, taken: false });
         match first {
             None => first = Some(ticket),
             Some(_) => others.push(ticket),
         }
     }
+    let reports = reports.iter_mut().skip(before);
     if let Some(id) = refused {
+        reports.for_each(|report| report.state = untaken(report, ask));
         return Ok(Spent::No(id));
     }
-    for (report, ticket) in reports.iter_mut().skip(before).zip(first.into_iter().chain(others)) {
-        report.state = take(gateway, subject, report, ticket, now, store)?;
-        if matches!(report.state, State::Empty { .. }) {
+    for (report, ticket) in reports.zip(first.into_iter().chain(others)) {
+        match take(report, ticket, ask, store) {
+            Err(_) if report.limit.observe => continue,
+            state => report.state = state?,
+        }
+        report.taken = !report.state.is_empty();
+        if !report.taken && !report.limit.observe {
             return Ok(Spent::No(report.id));
         }
     }
     Ok(Spent::Yes)
 }
 
-/// Takes the token that was seen, or looks again as long as others are faster.
+/// Reads a bucket and judges the request.
+#[inline]
+fn look<S: BucketStore>(
+    limit: &Limit,
+    ask: &Ask<'_>,
+    store: &mut S,
+) -> Result<(State, S::Ticket), StoreFault> {
+    let (quota, now) = (&limit.quota, ask.now);
+    let key = BucketKey::new(ask.gateway, limit, &ask.subject);
+    let (mut arrival, mut ticket) = store.read(&key, quota, ask.cost, now)?;
+    if let Some(corrected) = quota.corrected(arrival, now) {
+        // A refusal writes nothing, so it would stay there. Where somebody else is faster, so be it.
+        store.replace(ticket, corrected, 0)?;
+        (arrival, ticket) = store.read(&key, quota, ask.cost, now)?;
+    }
+    Ok((quota.judge(arrival, ask.cost, now), ticket))
+}
+
+/// What a bucket has while nothing is taken.
+fn untaken(report: &LimitReport<'_>, ask: &Ask<'_>) -> State {
+    let quota = &report.limit.quota;
+    match report.state {
+        State::Open { next, .. } => {
+            let price = ask.cost.saturating_mul(quota.interval());
+            quota.judge(next.saturating_sub(price), 0, ask.now)
+        }
+        empty @ State::Empty { .. } => empty,
+    }
+}
+
+/// Takes the tokens that were seen, or looks again as long as others are faster.
 fn take<S: BucketStore>(
-    gateway: &str,
-    subject: &Subject<'_>,
     &LimitReport { limit, mut state, .. }: &LimitReport<'_>,
     mut ticket: S::Ticket,
-    now: Timestamp,
+    ask: &Ask<'_>,
     store: &mut S,
 ) -> Result<State, StoreFault> {
     let quota = &limit.quota;
@@ -89,13 +128,13 @@ fn take<S: BucketStore>(
         if store.replace(ticket, next, Quota::ahead(remaining))? {
             return Ok(state);
         }
-        let key = BucketKey::new(gateway, &limit.name, limit.key, subject);
-        let (arrival, again) = store.read(&key, quota, now)?;
-        state = quota.judge(arrival, now);
+        let key = BucketKey::new(ask.gateway, limit, &ask.subject);
+        let (arrival, again) = store.read(&key, quota, ask.cost, ask.now)?;
+        state = quota.judge(arrival, ask.cost, ask.now);
         ticket = again;
     }
-    store.contended(&limit.name);
-    Ok(State::Empty { retry_in: quota.interval(), full_in: quota.fill() })
+    store.contended(limit.name());
+    Ok(State::Empty { remaining: 0, retry_in: quota.interval(), full_in: quota.fill() })
 }
 
 #[cfg(test)]
@@ -122,10 +161,11 @@ mod tests {
             &mut self,
             key: &BucketKey<'_>,
             quota: &Quota,
+            cost: u64,
             now: Timestamp,
         ) -> Result<(u64, Vec<u8>), StoreFault> {
             self.reads += 1;
-            self.inner.read(key, quota, now)
+            self.inner.read(key, quota, cost, now)
         }
 
         fn replace(&mut self, ticket: Vec<u8>, next: u64, ahead: u64) -> Result<bool, StoreFault> {
@@ -143,7 +183,7 @@ mod tests {
 
     fn limit(name: &str, burst: u64) -> Limit {
         let quota = Quota::new(1, SECOND, burst).unwrap_or_else(|| panic!("burst {burst}"));
-        Limit::new(name, quota, KeyParts::default())
+        Limit::new(name, None, quota, KeyParts::default())
     }
 
     fn go(limits: &[Limit], store: &mut Contended) -> Spent {
@@ -153,8 +193,8 @@ mod tests {
     fn at(limits: &[Limit], store: &mut Contended, nanos: u64) -> Spent {
         let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
         let now = Timestamp::from_unix_nanos(nanos);
-        spend(numbered, "gw", &Subject::default(), now, store, &mut Vec::new())
-            .unwrap_or_else(|fault| panic!("{fault:?}"))
+        let ask = Ask { gateway: "gw", subject: Subject::default(), cost: 1, now };
+        spend(numbered, &ask, store, &mut Vec::new()).unwrap_or_else(|fault| panic!("{fault:?}"))
     }
 
     #[test]
@@ -178,7 +218,7 @@ mod tests {
         let quota = |count, period| {
             Quota::new(count, period, count).unwrap_or_else(|| panic!("{count}/{period}"))
         };
-        let with = |quota| [Limit::new("l", quota, KeyParts::default())];
+        let with = |quota| [Limit::new("l", None, quota, KeyParts::default())];
         let (slow, fast) = (with(quota(1_000, day)), with(quota(100, 60 * SECOND)));
         let mut store = Contended::default();
         let start = 1_800_000_000 * SECOND;

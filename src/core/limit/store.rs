@@ -16,7 +16,8 @@ pub trait BucketStore {
     type Ticket;
 
     /// The bucket's arrival in unix nanoseconds, 0 where it was never used. A bucket whose arrival is
-    /// not after `now` is full, holds no information and may be given up for another.
+    /// not after `now` is full, holds no information and may be given up for another. `cost` is how many
+    /// tokens the replacement will take.
     ///
     /// # Errors
     /// [`StoreFault`] where the host fails; the request is then refused.
@@ -24,6 +25,7 @@ pub trait BucketStore {
         &mut self,
         key: &BucketKey<'_>,
         quota: &Quota,
+        cost: u64,
         now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault>;
 
@@ -53,6 +55,7 @@ impl BucketStore for MemoryStore {
         &mut self,
         key: &BucketKey<'_>,
         _quota: &Quota,
+        _cost: u64,
         _now: Timestamp,
     ) -> Result<(u64, Vec<u8>), StoreFault> {
         let mut name = Vec::new();

@@ -1,37 +1,93 @@
-//! Limits: their quotas and keys, and the lists that name them.
+//! Limits: their windows and keys, and the lists that name them.
 
-use super::super::diagnostic::{Report, code};
-use super::super::forms::{MAX_BURST, parse_rate};
+use super::super::diagnostic::{Report, Shown, code};
+use super::super::forms::{MAX_BURST, parse_quota, parse_rate};
 use super::super::place::Place;
 use super::names::Names;
 use super::read;
-use crate::limit::{KeyParts, Limit, LimitId, Quota};
+use crate::limit::{Calendar, KeyParts, Limit, LimitId, Quota};
 use crate::node::Node;
+
+/// Most windows of a limit: each is looked at on every request.
+const MAX_WINDOWS: usize = 8;
+
+/// Most windows of all limits together, so that each has an id.
+const MAX_LIMITS: usize = 65_536;
 
 /// The limits of a policy.
 pub(super) struct Limits<'n> {
     pub(super) names: Names<'n>,
-    /// Key and quota in the order of the names; no quota where it was refused.
-    limits: Vec<(KeyParts, Option<Quota>)>,
+    /// All windows of all limits, in the order of the names. Those that were refused are missing.
+    all: Vec<Limit>,
+    /// Where in `all` the windows of each name end.
+    ends: Vec<usize>,
 }
 
 pub(super) fn compile<'n>(document: &'n Node<'n>, report: &mut Report) -> Limits<'n> {
     let names = Names::new(document, "limits", "limit", report);
-    let place = Place::TOP.field("limits");
-    let limit = |(name, node): (&str, &Node<'_>)| {
-        let has = |part| read::texts(node, "key").any(|(_, text)| text == part);
-        let key = KeyParts {
-            consumer: has("consumer"),
-            credential: has("credential"),
-            address: has("address"),
-            route: has("route"),
-        };
-        (key, quota(node, &place.field(name), report))
-    };
-    Limits { limits: names.nodes().map(limit).collect(), names }
+    let section = Place::TOP.field("limits");
+    let (mut all, mut ends) = (Vec::new(), Vec::new());
+    for (name, node) in names.nodes() {
+        limit(name, node, &section.field(name), &mut all, report);
+        ends.push(all.len());
+    }
+    if all.len() > MAX_LIMITS {
+        let message = format!("holds more than {MAX_LIMITS} windows");
+        report.error(code::OUT_OF_BOUNDS, &section, message, "");
+    }
+    Limits { names, all, ends }
 }
 
-fn quota(node: &Node<'_>, place: &Place<'_>, report: &mut Report) -> Option<Quota> {
+/// Adds the windows of a limit.
+fn limit(
+    name: &str,
+    node: &Node<'_>,
+    place: &Place<'_>,
+    all: &mut Vec<Limit>,
+    report: &mut Report,
+) {
+    let has = |part| read::texts(node, "key").any(|(_, text)| text == part);
+    let key = KeyParts {
+        consumer: has("consumer"),
+        credential: has("credential"),
+        address: has("address"),
+        route: has("route"),
+    };
+    let observe = read::text(node, "mode") == Some("observe");
+    let mut add = |window, quota| {
+        all.push(Limit { observe, ..Limit::new(name, window, quota, key.clone()) });
+    };
+    let list = place.field("windows");
+    let windows = match node.member("windows") {
+        None => return window(node, place, report).into_iter().for_each(|quota| add(None, quota)),
+        Some(windows) => windows.items(),
+    };
+    read::bound(node, "windows", MAX_WINDOWS, &list, report);
+    let mut units: Vec<&str> = Vec::new();
+    for (index, node) in windows.iter().enumerate() {
+        let place = list.item(index);
+        let text = read::text(node, "rate").or(read::text(node, "quota"));
+        let Some((text, quota)) = text.zip(window(node, &place, report)) else { continue };
+        let unit = text.rsplit('/').next().unwrap_or_default();
+        if units.contains(&unit) {
+            let message = format!("another window of the limit counts by {} too", Shown(unit));
+            let help = "leave one out, or write its rate in another unit";
+            report.error(code::DUPLICATE_ENTRY, &place, message, help);
+        }
+        units.push(unit);
+        add(Some(text).filter(|_| windows.len() > 1), quota);
+    }
+}
+
+/// The quota of a window, or of a limit that has no other.
+fn window(node: &Node<'_>, place: &Place<'_>, report: &mut Report) -> Option<Quota> {
+    match read::text(node, "quota") {
+        Some(text) => quota(text, node, place, report),
+        None => rate(node, place, report),
+    }
+}
+
+fn rate(node: &Node<'_>, place: &Place<'_>, report: &mut Report) -> Option<Quota> {
     let (count, period) = read::text(node, "rate").and_then(parse_rate)?;
     let burst = match node.member("burst") {
         Some(Node::Number(number)) if *number >= 1.0 && *number <= f64::from(MAX_BURST) => {
@@ -65,8 +121,39 @@ const fn whole(number: f64) -> u64 {
     number as u64
 }
 
+/// The quota of a calendar window, and when the window begins.
+fn quota(text: &str, node: &Node<'_>, place: &Place<'_>, report: &mut Report) -> Option<Quota> {
+    let (count, calendar) = parse_quota(text)?;
+    let calendar = match (calendar, node.member("resets")) {
+        (calendar, None) => calendar,
+        (Calendar::Week(_), Some(Node::Text(word))) => Calendar::Week(weekday(word)?),
+        (Calendar::Month(_), Some(Node::Number(_))) => {
+            Calendar::Month(read::size(node, "resets").and_then(|day| u8::try_from(day).ok())?)
+        }
+        (calendar, Some(_)) => {
+            let (message, help) = match calendar {
+                Calendar::Week(_) => ("a week begins on a weekday", "write it like `sunday`"),
+                Calendar::Month(_) => {
+                    ("a month begins on a day of it", "write a number from 1 to 28")
+                }
+                _ => ("only weeks and months begin on a day of choice", "leave it out"),
+            };
+            report.error(code::FIELDS_CONFLICT, &place.field("resets"), message, help);
+            return None;
+        }
+    };
+    Quota::of_window(count, calendar)
+}
+
+/// A weekday as the days after Thursday.
+fn weekday(word: &str) -> Option<u8> {
+    const DAYS: [&str; 7] =
+        ["thursday", "friday", "saturday", "sunday", "monday", "tuesday", "wednesday"];
+    DAYS.iter().position(|day| *day == word).and_then(|day| u8::try_from(day).ok())
+}
+
 impl Limits<'_> {
-    /// The limits that a list names.
+    /// The limits that a list names, with all their windows.
     pub(super) fn ids(
         &self,
         node: &Node<'_>,
@@ -75,10 +162,18 @@ impl Limits<'_> {
         report: &mut Report,
     ) -> Vec<LimitId> {
         let list = place.field(field);
-        read::texts(node, field)
-            .filter_map(|(index, name)| self.names.resolve(name, &list.item(index), report))
-            .map(LimitId)
-            .collect()
+        let named = read::texts(node, field)
+            .filter_map(|(index, name)| self.names.resolve(name, &list.item(index), report));
+        named.flat_map(|name| self.windows(name.into())).collect()
+    }
+
+    /// The ids of the windows of the limit at this position.
+    fn windows(&self, position: usize) -> impl Iterator<Item = LimitId> + use<> {
+        let end = |position: Option<usize>| position.and_then(|at| self.ends.get(at).copied());
+        let id = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+        let start = id(end(position.checked_sub(1)).unwrap_or(0));
+        let end = id(end(Some(position)).unwrap_or(0));
+        (start..end).map(LimitId)
     }
 
     /// Those that count by address alone: they are spent before a credential is read.
@@ -92,19 +187,15 @@ impl Limits<'_> {
     }
 
     pub(super) fn is_address_alone(&self, id: LimitId) -> bool {
-        self.limits.get(usize::from(id.0)).is_some_and(|(key, _)| key.is_address_alone())
+        self.all.get(usize::from(id.0)).is_some_and(|limit| limit.key.is_address_alone())
     }
 
     /// Whether any limit counts by address.
     pub(super) fn need_address(&self) -> bool {
-        self.limits.iter().any(|(key, _)| key.address)
+        self.all.iter().any(|limit| limit.key.address)
     }
 
     pub(super) fn finish(self) -> Box<[Limit]> {
-        let limits = self.names.iter().zip(&self.limits);
-        let limit = |(name, (key, quota)): (&str, &(KeyParts, Option<Quota>))| {
-            Some(Limit::new(name, (*quota)?, *key))
-        };
-        limits.filter_map(limit).collect()
+        self.all.into()
     }
 }

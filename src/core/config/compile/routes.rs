@@ -125,6 +125,7 @@ fn route(
         deny,
         address_limits: parts.limits.by_address_alone(&limits),
         limits: parts.limits.by_more(&limits),
+        cost: 1,
         observe,
     }
 }

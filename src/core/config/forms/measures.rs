@@ -1,6 +1,7 @@
 //! Measures: points in time and rates.
 
 use super::{Checked, exactly, fault};
+use crate::limit::{Calendar, MAX_COUNT};
 use crate::time::{SECOND, Timestamp};
 
 /// Largest burst of a limit, in requests.
@@ -18,11 +19,16 @@ pub(super) fn time(text: &str, out: &mut Vec<u8>) -> Checked {
     }
 }
 
-/// How many requests in how many nanoseconds.
-pub(crate) fn parse_rate(text: &str) -> Option<(u64, u64)> {
+/// A whole number without zeros in front, and the unit behind the slash.
+fn count_per(text: &str) -> Option<(u64, &str)> {
     let (count, unit) = text.split_once('/')?;
     let plain = count.bytes().all(|byte| byte.is_ascii_digit()) && !count.starts_with('0');
-    let count = count.parse::<u64>().ok().filter(|_| plain)?;
+    Some((count.parse().ok().filter(|_| plain)?, unit))
+}
+
+/// How many requests in how many nanoseconds.
+pub(crate) fn parse_rate(text: &str) -> Option<(u64, u64)> {
+    let (count, unit) = count_per(text)?;
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
@@ -37,4 +43,19 @@ pub(crate) fn parse_rate(text: &str) -> Option<(u64, u64)> {
 pub(super) fn rate(text: &str, out: &mut Vec<u8>) -> Checked {
     let help = "write it like `100/s`, `30/m`, `10/h` or `1000/d`; at most 1000000 a second";
     exactly(parse_rate(text).is_some(), text, help, out)
+}
+
+/// How many requests in which windows of the calendar; weeks begin on Monday, months on the first.
+pub(crate) fn parse_quota(text: &str) -> Option<(u64, Calendar)> {
+    let (count, unit) = count_per(text)?;
+    let windows =
+        [Calendar::Hour, Calendar::Day, Calendar::MONDAYS, Calendar::Month(1), Calendar::Year];
+    let calendar = windows.into_iter().find(|calendar| calendar.unit() == unit)?;
+    (count <= MAX_COUNT).then_some((count, calendar))
+}
+
+pub(super) fn quota(text: &str, out: &mut Vec<u8>) -> Checked {
+    let help =
+        "write it like `1000/hour`, `5000/day`, `20000/week`, `100000/month` or `1000000/year`";
+    exactly(parse_quota(text).is_some(), text, help, out)
 }

@@ -1,11 +1,11 @@
 //! Limits and routes.
 
-use super::Kind::{self, Integer, List, Object, Text};
+use super::Kind::{self, Day, Integer, List, Object, Text};
 use super::Presence::{Default, From, Optional, Required};
-use super::Rule::{ExactlyOne, Needs};
+use super::Rule::{self, ExactlyOne, Needs};
 use super::document::{LIMITS, MODE, NETWORKS, SCOPES};
 use super::tokens::{CONDITIONS, SCHEDULED};
-use super::{Shape, field, shape, word};
+use super::{Field, Shape, field, shape, word};
 use crate::config::forms;
 
 pub(super) static LIMIT: Shape = shape(
@@ -22,17 +22,64 @@ pub(super) static LIMIT: Shape = shape(
             ])),
             "Whose requests share a bucket; several parts make one bucket for each combination.",
         ),
-        field("rate", Required, Text(&forms::RATE), "How fast the bucket fills."),
+        RATE,
+        BURST,
+        QUOTA,
+        RESETS,
         field(
-            "burst",
-            From("rate"),
-            Integer { min: 1, max: forms::MAX_BURST },
-            "How many requests a full bucket holds.",
+            "windows",
+            Optional,
+            List(&Object(&WINDOW)),
+            "Several rates and quotas, all of which must have room. Each has a unit of its own. At most 8.",
+        ),
+        field(
+            "mode",
+            Default("\"enforce\""),
+            MODE,
+            "Whether its refusals are carried out. A limit that observes counts and is recorded, and callers are told nothing of it.",
         ),
     ],
-    &[],
-    "A token bucket and its key.",
+    &[ExactlyOne(&["rate", "quota", "windows"]), BURST_RULE, RESETS_RULE],
+    "How many requests are admitted, and who shares that number.",
 );
+
+static WINDOW: Shape = shape(
+    "a window",
+    &[RATE, BURST, QUOTA, RESETS],
+    &[ExactlyOne(&["rate", "quota"]), BURST_RULE, RESETS_RULE],
+    "One of several windows of a limit.",
+);
+
+const RATE: Field =
+    field("rate", Optional, Text(&forms::RATE), "How fast a bucket of tokens fills.");
+const BURST: Field = field(
+    "burst",
+    From("rate"),
+    Integer { min: 1, max: forms::MAX_BURST },
+    "How many requests a full bucket holds.",
+);
+const QUOTA: Field = field(
+    "quota",
+    Optional,
+    Text(&forms::QUOTA),
+    "How many requests each window of the calendar (UTC) holds.",
+);
+const RESETS: Field = field(
+    "resets",
+    Optional,
+    Day(&[
+        word("monday", ""),
+        word("tuesday", ""),
+        word("wednesday", ""),
+        word("thursday", ""),
+        word("friday", ""),
+        word("saturday", ""),
+        word("sunday", ""),
+    ]),
+    "On which day the window begins, as the clock of UTC says midnight: of a week a weekday, `monday` if left out; of a month a number, 1 if left out.",
+);
+const BURST_RULE: Rule = Needs("burst", "rate");
+const RESETS_RULE: Rule = Needs("resets", "quota");
 
 pub(super) static ROUTE: Shape = shape(
     "a route",

@@ -125,6 +125,7 @@ fn expected(kind: &Kind) -> &'static str {
         Kind::Scalar => "a text, a number, `true` or `false`",
         Kind::Text(form) => form.name,
         Kind::Choice(_) => "a word",
+        Kind::Day(_) => "a day",
         Kind::List(_) => "a list",
         Kind::Map { .. } => "a map of names",
         Kind::Object(shape) => shape.name,

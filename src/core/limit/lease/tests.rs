@@ -17,9 +17,9 @@ const NOW: u64 = 1_800_000_000 * SECOND;
 struct Worker {
     /// Arrival, what is left, what was written, and the age, at most a tick more than a lease lives.
     lease: (u64, u64, u64, u64),
-    /// A request between its look and its swap: the arrival after it, what remains, whether somebody
-    /// else was faster.
-    pending: Option<(u64, u64, bool)>,
+    /// A request between its look and its swap: its cost, the arrival after it, what remains, whether
+    /// somebody else was faster.
+    pending: Option<(u64, u64, u64, bool)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +32,9 @@ struct World {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
-    Admitted(State),
-    Refused(State),
+    /// At this cost.
+    Admitted(u64, State),
+    Refused(u64, State),
     Nothing,
     Time,
 }
@@ -42,6 +43,8 @@ enum Event {
 struct Model {
     quota: Quota,
     workers: usize,
+    /// A request costs at most so many tokens.
+    dearest: u64,
     /// Tokens taken ahead are at most this and at most the half of what remains.
     most: u64,
     tick: u64,
@@ -87,12 +90,16 @@ impl Model {
     fn steps(&self, world: &World) -> Vec<(usize, Event, World)> {
         let mut steps = Vec::new();
         for at in 0..self.workers {
-            let mut next = world.clone();
-            let event = match world.workers[at].pending {
-                None => self.begin(&mut next, at),
-                Some(_) => self.finish(&mut next, at),
-            };
-            steps.push((at, event, next));
+            let is_pending = world.workers[at].pending.is_some();
+            for cost in 1..=if is_pending { 1 } else { self.dearest } {
+                let mut next = world.clone();
+                let event = if is_pending {
+                    self.finish(&mut next, at)
+                } else {
+                    self.begin(&mut next, at, cost)
+                };
+                steps.push((at, event, next));
+            }
             if self.loses_leases && world.workers[at].pending.is_none() {
                 let mut next = world.clone();
                 next.workers[at] = self.start().workers[at];
@@ -118,33 +125,33 @@ impl Model {
         steps
     }
 
-    fn admit(&self, world: &mut World, state: State) -> Event {
-        world.exact = self.quota.moved(world.exact, 1);
-        Event::Admitted(state)
+    fn admit(&self, world: &mut World, cost: u64, state: State) -> Event {
+        world.exact = self.quota.moved(world.exact, cost);
+        Event::Admitted(cost, state)
     }
 
     /// A request looks at its lease, or else at the bucket.
-    fn begin(&self, world: &mut World, at: usize) -> Event {
+    fn begin(&self, world: &mut World, at: usize, cost: u64) -> Event {
         let mut lease = world.workers[at].lease();
-        let own = lease.arrival(now());
+        let own = lease.arrival(cost, now());
         let arrival = own.unwrap_or_else(|| lease.give_back(&self.quota, world.arrival, now()));
-        match (self.quota.judge(arrival, now()), own) {
+        match (self.quota.judge(arrival, cost, now()), own) {
             (state @ State::Open { next, .. }, Some(_)) => {
-                lease.spend(next);
+                lease.spend(cost, next);
                 world.workers[at].keep(lease);
-                self.admit(world, state)
+                self.admit(world, cost, state)
             }
             (State::Open { next, remaining, .. }, None) => {
-                world.workers[at].pending = Some((next, remaining, false));
+                world.workers[at].pending = Some((cost, next, remaining, false));
                 Event::Nothing
             }
-            (state @ State::Empty { .. }, _) => Event::Refused(state),
+            (state @ State::Empty { .. }, _) => Event::Refused(cost, state),
         }
     }
 
     /// It swaps what it saw.
     fn finish(&self, world: &mut World, at: usize) -> Event {
-        let Some((next, remaining, is_late)) = world.workers[at].pending.take() else {
+        let Some((cost, next, remaining, is_late)) = world.workers[at].pending.take() else {
             return Event::Nothing;
         };
         if is_late {
@@ -161,7 +168,7 @@ impl Model {
             }
         }
         let full_in = next - NOW;
-        self.admit(world, State::Open { next, remaining, full_in })
+        self.admit(world, cost, State::Open { next, remaining, full_in })
     }
 
     /// Visits every state that can be reached.
@@ -187,14 +194,14 @@ fn models(most: u64, loses_leases: bool) -> impl Iterator<Item = Model> {
     [(2, SECOND / 2, 5, SECOND / 4), (2, SECOND, 4, SECOND / 2), (3, SECOND, 3, SECOND)]
         .map(move |(workers, interval, burst, tick)| {
             let quota = Quota::new(1, interval, burst).unwrap_or_else(|| panic!("{burst}"));
-            Model { quota, workers, most, tick, loses_leases }
+            Model { quota, workers, dearest: 2, most, tick, loses_leases }
         })
         .into_iter()
 }
 
 #[test]
 fn tokens_come_from_nothing_but_time() {
-    // The bound: a request takes a token, time gives what the rate gives, nothing else adds any.
+    // The bound: a request takes what it costs, time gives what the rate gives, nothing else adds any.
     for model in models(2, true) {
         let (quota, mut most) = (model.quota, 0);
         let states = model.explore(|before, _, event, after| {
@@ -202,7 +209,10 @@ fn tokens_come_from_nothing_but_time() {
                 Event::Time => model.tick,
                 _ => 0,
             };
-            let taken = if matches!(event, Event::Admitted(_)) { quota.interval() } else { 0 };
+            let taken = match event {
+                Event::Admitted(cost, _) => cost * quota.interval(),
+                _ => 0,
+            };
             let (had, has) = (before.tokens(&quota), after.tokens(&quota));
             assert!(has + taken <= had + given, "{event:?} {before:?} {after:?}");
             most = most.max(has);
@@ -221,11 +231,11 @@ fn a_refusal_costs_at_most_what_others_hold() {
             // Never less than without leases, all in all.
             let exact = NOW + quota.fill() - after.exact.min(NOW + quota.fill());
             assert!(after.tokens(&quota) >= exact, "{event:?} {before:?} {after:?}");
-            if let Event::Refused(_) = event {
+            if let Event::Refused(cost, _) = event {
                 let there = NOW + quota.fill() - before.exact.min(NOW + quota.fill());
                 let held = before.others(at) * quota.interval();
-                assert!(there < held + quota.interval(), "{before:?}");
-                is_short |= there >= quota.interval();
+                assert!(there < held + cost * quota.interval(), "{before:?}");
+                is_short |= there >= cost * quota.interval();
             }
         });
         assert!(is_short, "the model shows the price");
@@ -237,8 +247,8 @@ fn one_worker_tells_what_it_would_tell_without_leases() {
     for model in models(2, false).map(|model| Model { workers: 1, ..model }) {
         let (mut answers, mut leased) = (0, 0);
         model.explore(|before, _, event, _| {
-            if let Event::Admitted(state) | Event::Refused(state) = event {
-                assert_eq!(state, model.quota.judge(before.exact, now()), "{before:?}");
+            if let Event::Admitted(cost, state) | Event::Refused(cost, state) = event {
+                assert_eq!(state, model.quota.judge(before.exact, cost, now()), "{before:?}");
                 answers += 1;
                 leased += usize::from(before.workers[0].pending.is_none());
             }
@@ -252,8 +262,8 @@ fn without_leases_buckets_are_exact() {
     for model in models(0, false) {
         model.explore(|before, _, event, after| {
             assert_eq!(after.arrival, after.exact, "{event:?} {before:?}");
-            if let Event::Refused(state) = event {
-                assert_eq!(state, model.quota.judge(before.exact, now()));
+            if let Event::Refused(cost, state) = event {
+                assert_eq!(state, model.quota.judge(before.exact, cost, now()));
             }
         });
     }
@@ -275,10 +285,12 @@ fn a_lease_ends_with_its_life_or_a_clock_set_back() {
         3,
         now(),
     );
-    let at = |nanos: u64| lease.arrival(Timestamp::from_unix_nanos(nanos));
+    let at = |nanos: u64| lease.arrival(1, Timestamp::from_unix_nanos(nanos));
     assert_eq!((at(NOW), at(NOW + LIFE)), (Some(NOW + SECOND), Some(NOW + SECOND)));
     assert_eq!((at(NOW - 1), at(NOW + LIFE + 1)), (None, None));
-    assert_eq!(Lease { left: 0, ..lease }.arrival(now()), None);
+    assert_eq!(lease.arrival(3, now()), Some(NOW + SECOND));
+    assert_eq!(lease.arrival(4, now()), None, "not enough for it");
+    assert_eq!(Lease { left: 0, ..lease }.arrival(1, now()), None);
 }
 
 #[test]
@@ -307,8 +319,8 @@ fn no_stretch_of_time_holds_more_than_the_bound() {
             let in_leases: u64 = world.workers.iter().map(|worker| worker.lease.1).sum();
             match step.1 {
                 Event::Time => time += model.tick,
-                Event::Admitted(_) => admitted.push((time, in_leases)),
-                Event::Refused(_) | Event::Nothing => {}
+                Event::Admitted(cost, _) => admitted.extend((0..cost).map(|_| (time, in_leases))),
+                Event::Refused(..) | Event::Nothing => {}
             }
             world = step.2;
         }
