@@ -19,6 +19,8 @@ mod counters;
 mod faults;
 #[path = "host/fleet.rs"]
 mod fleet;
+#[path = "host/flights.rs"]
+mod flights;
 #[path = "host/interface.rs"]
 mod interface;
 #[path = "host/keys.rs"]

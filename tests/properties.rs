@@ -92,6 +92,12 @@ impl BucketStore for Worker<'_> {
         *held = (next, version + 1);
         Ok(true)
     }
+
+    fn enter(&mut self, _key: &BucketKey<'_>, _most: u16) -> Result<Option<u16>, StoreFault> {
+        Ok(None)
+    }
+
+    fn leave(&mut self) {}
 }
 
 impl Worker<'_> {

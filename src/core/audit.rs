@@ -69,9 +69,15 @@ impl Decision<'_, '_> {
             if let Some(window) = report.limit.window() {
                 object.word(member!("window"), window);
             }
-            object.number(member!("remaining"), report.state.remaining());
-            if let State::Empty { retry_in, .. } = report.state {
-                object.number(member!("retry_in_ms"), retry_in.div_ceil(1_000_000));
+            if let Some(in_flight) = report.in_flight() {
+                object
+                    .number(member!("in_flight"), in_flight)
+                    .number(member!("most"), report.limit.quota.burst());
+            } else {
+                object.number(member!("remaining"), report.state.remaining());
+                if let State::Empty { retry_in, .. } = report.state {
+                    object.number(member!("retry_in_ms"), retry_in.div_ceil(1_000_000));
+                }
             }
             if let Some(from) = report.origin.name() {
                 object.word(member!("from"), from);

@@ -261,7 +261,8 @@ fn rate_limit_headers(
 
 /// Limits that callers are told of.
 fn told<'l, 'p>(limits: &'l [LimitReport<'p>]) -> impl Iterator<Item = &'l LimitReport<'p>> {
-    limits.iter().filter(|report| !report.limit.observe)
+    // What is in flight does not refill, so there is nothing to tell of it.
+    limits.iter().filter(|report| !report.limit.observe && report.limit.concurrent.is_none())
 }
 
 /// Lines of a response as they are kept until it comes.

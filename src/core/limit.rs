@@ -3,6 +3,7 @@
 mod bucket;
 mod calendar;
 mod fleet;
+mod flights;
 mod key;
 mod lease;
 mod spend;
@@ -10,6 +11,7 @@ mod store;
 
 pub use bucket::Quota;
 pub use fleet::{Breaker, Fleet, Inquiry, MAX_ANSWER, Standing, Verdict};
+pub use flights::{Entry, Flights, Place, Shared, SharedValues};
 pub use key::BucketKey;
 pub use lease::Lease;
 pub use store::{BucketStore, MemoryStore, StoreFault};
@@ -36,6 +38,8 @@ pub struct Limit {
     /// is remembered when it changes.
     pub(crate) bucket: Box<str>,
     pub(crate) quota: Quota,
+    /// How many requests of a key may be in flight at once. Then it has no bucket, and `quota` means nothing.
+    pub(crate) concurrent: Option<u16>,
     pub(crate) key: KeyParts,
     /// Whether it only looks on: it counts and is recorded, and refuses nobody.
     pub(crate) observe: bool,
@@ -68,11 +72,24 @@ impl Limit {
             told: told.into(),
             bucket: suffixed(unit).into(),
             quota,
+            concurrent: None,
             key,
             observe: false,
             fleet: None,
             policy_item: policy_item.into(),
         }
+    }
+
+    /// A limit of so many requests in flight for each key.
+    pub(crate) fn of_flights(name: &str, most: u16, key: KeyParts) -> Option<Self> {
+        let quota = Quota::new(1, 1, most.into())?;
+        Some(Self { concurrent: Some(most), ..Self::new(name, None, quota, key) })
+    }
+
+    /// Whether it is spent before the credential is read: by address alone, and a bucket. What is in flight
+    /// is counted when all else is decided.
+    pub(crate) const fn comes_first(&self) -> bool {
+        self.key.is_address_alone() && self.concurrent.is_none()
     }
 
     /// The limit's name in the policy.

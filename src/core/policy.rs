@@ -191,6 +191,11 @@ impl Policy {
         self.keys.keys()
     }
 
+    /// Whether any limit counts requests in flight.
+    pub fn counts_flights(&self) -> bool {
+        self.limits.iter().any(|limit| limit.concurrent.is_some())
+    }
+
     /// The limits, in no particular order.
     pub fn limits(&self) -> &[Limit] {
         &self.limits

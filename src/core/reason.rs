@@ -73,6 +73,8 @@ pub enum Denial {
     RateLimited,
     /// A limit of the fleet cannot be counted, and the policy says to refuse then.
     LimitUnavailable,
+    /// As many requests are in flight as a limit allows.
+    ConcurrencyLimited,
     /// The issuer's keys are not there, or too old.
     KeysUnavailable,
     /// The filter has no policy in force.
@@ -104,7 +106,7 @@ pub enum Public {
 struct Row(Denial, &'static str, Public, &'static str);
 
 /// Every reason once, in the order of the enum: code, public form, meaning for the operator.
-const TABLE: [Row; 36] = [
+const TABLE: [Row; 37] = [
     Row(
         Denial::RequestMalformed,
         "request_malformed",
@@ -287,6 +289,12 @@ const TABLE: [Row; 36] = [
         "limit_unavailable",
         Public::Unavailable,
         "the rate limit service gives no answer, and the policy says `deny` then",
+    ),
+    Row(
+        Denial::ConcurrencyLimited,
+        "concurrency_limited",
+        Public::RateLimited,
+        "as many requests are in flight as a limit allows",
     ),
     Row(
         Denial::KeysUnavailable,

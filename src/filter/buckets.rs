@@ -17,13 +17,15 @@
 use std::hash::Hasher;
 
 use portcullis_core::{
-    BucketKey, BucketStore, Fleet, Lease, Quota, Standing, StoreFault, Timestamp,
+    BucketKey, BucketStore, Entry, Fleet, Flights, Lease, Place, Quota, Standing, StoreFault,
+    Timestamp,
 };
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::abi::{self, HostFault, Inbox};
+use crate::flights::{self, Values};
 use crate::leases::{Hash, Memories};
-use crate::metrics::{Metrics, StoreEvent};
+use crate::metrics::{Metrics, OTHER, StoreEvent};
 
 /// Sets of the table for keys with an address, of the one for keys without, and of the overflow table
 /// for newcomers without a place.
@@ -147,13 +149,18 @@ pub(crate) struct Store<'b> {
     pub(crate) fault: Option<HostFault>,
 }
 
-/// What a VM has of buckets: its leases, what the service of a fleet said, and scratch space.
+/// What a VM has of buckets: its leases, what the service of a fleet said, what is in flight here, and
+/// scratch space.
 #[derive(Default)]
 pub(crate) struct Held {
     of_addresses: Memories<Lease>,
     of_callers: Memories<Lease>,
     fleet_addresses: Memories<Standing>,
     fleet_callers: Memories<Standing>,
+    /// `None` until a policy counts what is in flight.
+    pub(crate) flights: Option<Flights>,
+    /// Where the request at hand was counted that was not forwarded yet.
+    pub(crate) entered: Vec<Place>,
     /// The name of a bucket.
     name: Vec<u8>,
     /// Sets that were read for the request.
@@ -161,6 +168,42 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Requests that were counted at these places are over. What cannot be told now is told on the timer;
+    /// then this is the host's fault, for the log.
+    pub(crate) fn land(
+        &mut self,
+        places: &[Place],
+        inbox: &Inbox,
+        gateway: &str,
+        metrics: &mut Metrics,
+    ) -> Option<HostFault> {
+        let flights = self.flights.as_mut()?;
+        let mut values = Values { inbox, gateway, limit: OTHER, metrics, fault: None };
+        for place in places {
+            // What went wrong is in `values`.
+            let _ = flights.leave(&mut values, *place);
+        }
+        values.fault
+    }
+
+    /// The timer ran: tells that the VM lives, if it has requests in flight, and what could not be told.
+    pub(crate) fn tick(
+        &mut self,
+        inbox: &Inbox,
+        gateway: &str,
+        metrics: &mut Metrics,
+    ) -> Option<HostFault> {
+        let flights = self.flights.as_mut()?;
+        let mut values = Values { inbox, gateway, limit: OTHER, metrics, fault: None };
+        let _ = flights.tick(&mut values);
+        values.fault
+    }
+
+    /// Whether the timer is to run within a second.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.flights.as_ref().is_some_and(|flights| !flights.is_idle())
+    }
+
     fn leases(&mut self, table: Table) -> Option<&mut Memories<Lease>> {
         match table {
             Table::Addresses => Some(&mut self.of_addresses),
@@ -326,6 +369,33 @@ impl BucketStore for Store<'_> {
         let Held { fleet_addresses, fleet_callers, .. } = &mut *self.held;
         let table = if key.is_unbounded() { fleet_addresses } else { fleet_callers };
         table.place(hash, key.quota(), now)
+    }
+
+    fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault> {
+        let (tag, place) = self.hash(key, None);
+        let set = flights::set(place, key.is_unbounded());
+        let Some(flights) = self.held.flights.as_mut() else { return Err(StoreFault) };
+        let (inbox, gateway, limit) = (self.inbox, self.gateway, key.limit());
+        let mut values = Values { inbox, gateway, limit, metrics: self.metrics, fault: None };
+        let entry = flights.enter(&mut values, set, tag, most);
+        self.fault = values.fault.or(self.fault);
+        Ok(match entry? {
+            Entry::Entered(place, count) => {
+                self.held.entered.push(place);
+                Some(count)
+            }
+            Entry::Full(_) => None,
+            Entry::Contended => {
+                self.contended(key.limit());
+                None
+            }
+        })
+    }
+
+    fn leave(&mut self) {
+        let last = self.held.entered.pop();
+        let fault = self.held.land(last.as_slice(), self.inbox, self.gateway, self.metrics);
+        self.fault = fault.or(self.fault);
     }
 
     fn contended(&mut self, limit: &str) {

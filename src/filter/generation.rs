@@ -234,7 +234,8 @@ impl Generation {
         is_due
     }
 
-    /// Sets the timer to what is to be done next. `has_counts`: something is counted and not handed over.
+    /// Sets the timer to what is to be done next. `has_counts`: something is counted and not handed over, or
+    /// in flight.
     pub(crate) fn set_timer(
         &self,
         now: Timestamp,

@@ -5,8 +5,8 @@ use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use portcullis_core::{
-    Answer, Decision, Denial, Effects, HeaderLine, Outcome, Pause, Reply, Request, ResponseLines,
-    Step, Timestamp,
+    Answer, Decision, Denial, Effects, HeaderLine, Outcome, Pause, Place, Reply, Request,
+    ResponseLines, Step, Timestamp,
 };
 
 use crate::abi::{self, HostFault, Inbox, Level, callout};
@@ -35,7 +35,7 @@ pub(crate) struct Http {
     streams: HashMap<u32, Stream, BuildHasherDefault<Mixer>>,
     pub(crate) waiting: WaitingList,
     faults: u8,
-    buckets: Held,
+    pub(crate) buckets: Held,
     /// Scratch space for audit records.
     audit: Vec<u8>,
 }
@@ -50,6 +50,8 @@ struct Stream {
     waits: bool,
     /// Lines to add to the upstream's response.
     response: ResponseLines,
+    /// Where it is counted as in flight.
+    places: Vec<Place>,
 }
 
 /// What remains to be done with a request.
@@ -70,14 +72,36 @@ impl Http {
             answered: false,
             waits: false,
             response: ResponseLines::default(),
+            places: Vec::new(),
         };
         self.streams.insert(stream, state);
     }
 
     /// A request is over.
-    pub(crate) fn close(&mut self, stream: u32, metrics: &mut Metrics) {
+    pub(crate) fn close(&mut self, inbox: &Inbox, stream: u32, metrics: &mut Metrics) {
+        self.land(inbox, stream, metrics);
         if self.streams.remove(&stream).is_some_and(|state| state.waits) {
             self.waiting.remove(stream, metrics);
+        }
+    }
+
+    /// A request is in flight no longer.
+    fn land(&mut self, inbox: &Inbox, stream: u32, metrics: &mut Metrics) {
+        let Some(state) = self.streams.get_mut(&stream) else { return };
+        if state.places.is_empty() {
+            return;
+        }
+        let places = std::mem::take(&mut state.places);
+        let gateway = state.generation.as_ref().map_or("", |held| held.policy.gateway());
+        if let Some(fault) = self.buckets.land(&places, inbox, gateway, metrics) {
+            self.log(&fault);
+        }
+    }
+
+    /// The timer ran.
+    pub(crate) fn tick(&mut self, inbox: &Inbox, gateway: &str, metrics: &mut Metrics) {
+        if let Some(fault) = self.buckets.tick(inbox, gateway, metrics) {
+            self.log(&fault);
         }
     }
 
@@ -91,20 +115,22 @@ impl Http {
     ) -> Next {
         let generation = self.streams.get(&stream).and_then(|stream| stream.generation.clone());
         let Some(generation) = generation else {
-            return self.end(stream, Carried::Reply(Reply::bare(Denial::PolicyUnavailable, false)));
+            let reply = Reply::bare(Denial::PolicyUnavailable, false);
+            return self.end(inbox, stream, Carried::Reply(reply), metrics);
         };
         match self.decide(inbox, &generation, None, buckets, metrics) {
             Carried::Wait(need, pause) => {
                 self.wait(Waiting { stream, generation, need, pause }, metrics);
                 Next::Stop
             }
-            carried => self.end(stream, carried),
+            carried => self.end(inbox, stream, carried, metrics),
         }
     }
 
     fn wait(&mut self, waiting: Waiting, metrics: &mut Metrics) {
         if let Some(state) = self.streams.get_mut(&waiting.stream) {
             state.waits = true;
+            state.places.append(&mut self.buckets.entered);
             self.waiting.push(waiting, metrics);
         }
     }
@@ -172,19 +198,21 @@ impl Http {
                 self.wait(Waiting { stream, generation, need, pause }, metrics);
             }
             carried => {
-                if self.end(stream, carried) == Next::GoOn
+                if self.end(inbox, stream, carried, metrics) == Next::GoOn
                     && let Err(fault) = callout::continue_request()
                 {
                     self.log(&fault);
-                    self.answer_failure(stream);
+                    self.answer_failure(inbox, stream, metrics);
                 }
             }
         }
     }
 
     /// Ends the decision of a request: replies, or keeps what its response gets.
-    fn end(&mut self, stream: u32, carried: Carried) -> Next {
+    fn end(&mut self, inbox: &Inbox, stream: u32, carried: Carried, metrics: &mut Metrics) -> Next {
         let Some(state) = self.streams.get_mut(&stream) else { return Next::Stop };
+        // One that waited may have been counted before.
+        state.places.append(&mut self.buckets.entered);
         let reply = match carried {
             Carried::Forward(response) => {
                 state.response = response;
@@ -194,6 +222,7 @@ impl Http {
             Carried::Wait(..) => Reply::bare(Denial::HostFailure, false),
         };
         state.answered = true;
+        self.land(inbox, stream, metrics);
         host::reply(&reply);
         Next::Stop
     }
@@ -314,7 +343,12 @@ impl Http {
     }
 
     /// Removes trailers that must never reach an upstream.
-    pub(crate) fn request_trailers(&mut self, inbox: &Inbox, stream: u32) -> Next {
+    pub(crate) fn request_trailers(
+        &mut self,
+        inbox: &Inbox,
+        stream: u32,
+        metrics: &mut Metrics,
+    ) -> Next {
         let Some(state) = self.streams.get(&stream) else { return Next::Stop };
         let Some(generation) = state.generation.clone().filter(|_| !state.answered) else {
             return Next::Stop;
@@ -328,16 +362,17 @@ impl Http {
             Ok(()) => Next::GoOn,
             Err(fault) => {
                 self.log(&fault);
-                self.answer_failure(stream);
+                self.answer_failure(inbox, stream, metrics);
                 Next::Stop
             }
         }
     }
 
-    fn answer_failure(&mut self, stream: u32) {
+    fn answer_failure(&mut self, inbox: &Inbox, stream: u32, metrics: &mut Metrics) {
         if let Some(state) = self.streams.get_mut(&stream) {
             state.answered = true;
         }
+        self.land(inbox, stream, metrics);
         host::reply(&Reply::bare(Denial::HostFailure, false));
     }
 
@@ -382,7 +417,9 @@ fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Met
         }
         generation.tick_for_counts();
     }
-    if let (Err(Denial::RateLimited), Some(limit)) = (decision.verdict(), decision.rule()) {
+    let limited = Err(Denial::RateLimited) == decision.verdict()
+        || Err(Denial::ConcurrencyLimited) == decision.verdict();
+    if let (true, Some(limit)) = (limited, decision.rule()) {
         metrics.limit_refusal(gateway, limit);
     }
     for limit in decision.limits_without_service() {

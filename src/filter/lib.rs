@@ -11,6 +11,7 @@
 mod abi;
 mod buckets;
 mod fleet;
+mod flights;
 mod generation;
 mod host;
 mod http;
@@ -45,6 +46,8 @@ impl Filter {
     /// A root context's timer ran.
     fn tick(&mut self, inbox: &Inbox, root: u32) {
         self.metrics.hand_over();
+        let gateway = self.roots.generation(root).map_or("", |held| held.policy.gateway());
+        self.http.tick(inbox, gateway, &mut self.metrics);
         let Ok(now) = host::now() else { return };
         // And those generations whose last requests wait: they have no timer of their own.
         let roots = &self.roots;
@@ -80,8 +83,9 @@ impl Filter {
         if let Some(generation) = roots.generation(root) {
             let is_waited = http.waiting.is_any_of(root);
             // Who waits for the service is told of its answer: the timer is for answers that are lost.
-            let has_counts = metrics.is_waiting() || !http.waiting.is_empty();
-            generation.set_timer(now, is_resuming, is_waited, has_counts);
+            let is_soon =
+                metrics.is_waiting() || http.buckets.is_in_flight() || !http.waiting.is_empty();
+            generation.set_timer(now, is_resuming, is_waited, is_soon);
         }
     }
 }
@@ -140,7 +144,14 @@ extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
             }
         }
         let secret = filter.buckets.as_ref().map_or([0; 16], |buckets| buckets.secret());
-        filter.roots.configure(inbox, root, size, secret, &mut filter.metrics)
+        filter.roots.configure(
+            inbox,
+            root,
+            size,
+            secret,
+            &mut filter.http.buckets,
+            &mut filter.metrics,
+        )
     });
     u32::from(accepted.unwrap_or(false))
 }
@@ -189,7 +200,8 @@ extern "C" fn proxy_on_request_headers(stream: u32, _lines: u32, _end: u32) -> u
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_trailers(stream: u32, _lines: u32) -> u32 {
-    let next = enter(|filter, inbox| filter.http.request_trailers(inbox, stream));
+    let next =
+        enter(|filter, inbox| filter.http.request_trailers(inbox, stream, &mut filter.metrics));
     if next == Some(Next::GoOn) { CONTINUE } else { STOP_TRAILERS }
 }
 
@@ -201,11 +213,11 @@ extern "C" fn proxy_on_response_headers(stream: u32, _lines: u32, _end: u32) -> 
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {
-    enter(|filter, _| {
+    enter(|filter, inbox| {
         if filter.roots.is_root(context) {
             filter.roots.remove(context, &mut filter.metrics);
         } else {
-            filter.http.close(context, &mut filter.metrics);
+            filter.http.close(inbox, context, &mut filter.metrics);
             // No timer is left that would.
             if filter.roots.is_empty() {
                 filter.metrics.hand_over();

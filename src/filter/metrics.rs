@@ -22,7 +22,7 @@ const MAX_NAMES: usize = 2_000;
 /// Counts that wait for the timer before a request hands them over itself.
 const MANY: u32 = 4_096;
 
-const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// What the table of buckets had to do for a limit.
 #[derive(Clone, Copy)]

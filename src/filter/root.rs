@@ -13,6 +13,8 @@ use portcullis_core::config::Severity;
 use portcullis_core::{KeyOrigin, Policy, Timestamp};
 
 use crate::abi::{self, HostFault, Inbox, Level};
+use crate::buckets::Held;
+use crate::flights;
 use crate::generation::{Generation, Tokens};
 use crate::host;
 use crate::keys::{KeySets, Own, Records};
@@ -63,6 +65,7 @@ impl Roots {
         root: u32,
         size: usize,
         secret: [u8; 16],
+        held: &mut Held,
         metrics: &mut Metrics,
     ) -> bool {
         let source = match abi::configuration(inbox, size) {
@@ -82,6 +85,16 @@ impl Roots {
             abi::log(level, &diagnostic.to_string());
         }
         let Some(policy) = compiled.policy else { return false };
+        if policy.counts_flights() && held.flights.is_none() {
+            match flights::open(inbox) {
+                Ok(flights) => held.flights = Some(flights),
+                Err(fault) => {
+                    let why = format!("requests in flight cannot be counted: {fault}");
+                    abi::log(Level::Error, &why);
+                    return false;
+                }
+            }
+        }
         let mut tokens = Tokens::new(&policy, self.verifier(inbox, &policy), secret);
         let variable = |name: &str| Some(std::env::var_os(name)?.into_encoded_bytes());
         if let Err(findings) = tokens.read_secrets(&policy, variable) {

@@ -208,7 +208,7 @@ impl Checker<'_> {
                 match value {
                     // Read as it is written, whole: reading fractions is 16 KB of the module.
                     Node::Number(number) => {
-                        text.parse().is_ok_and(|count: u32| f64::from(count) == *number)
+                        text.parse::<u32>().map(f64::from).as_ref() == Ok(number)
                     }
                     _ => value.as_text() == Some(text),
                 }

@@ -101,8 +101,12 @@ impl Till<'_, '_> {
         match spent {
             Ok(Spent::Yes) => Ok(()),
             Ok(Spent::No(id)) => {
-                *self.rule = policy.limits.get(usize::from(id.0)).map(|limit| limit.name());
-                Err(Denial::RateLimited)
+                let limit = policy.limits.get(usize::from(id.0));
+                *self.rule = limit.map(|limit| limit.name());
+                match limit.and_then(|limit| limit.concurrent) {
+                    Some(_) => Err(Denial::ConcurrencyLimited),
+                    None => Err(Denial::RateLimited),
+                }
             }
             Err(_) => Err(Denial::HostFailure),
         }
@@ -111,6 +115,9 @@ impl Till<'_, '_> {
 
 fn shown(report: &LimitReport<'_>) -> String {
     let (name, quota) = (&report.limit.told, report.limit.quota);
+    if let Some(in_flight) = report.in_flight() {
+        return format!("`{name}`: {} at once, {in_flight} in flight", quota.burst());
+    }
     let rate = format!("`{name}`: {} at once, one each {} ns", quota.burst(), quota.interval());
     match report.state {
         State::Open { remaining, .. } => format!("{rate}: {remaining} left"),

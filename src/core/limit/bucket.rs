@@ -55,6 +55,15 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// As many are in flight as may be. When that ends nobody knows; a second is as good as any.
+    pub(crate) const NO_PLACE: Self =
+        Self::Empty { remaining: 0, retry_in: SECOND, full_in: SECOND };
+
+    /// So many more may be in flight.
+    pub(crate) const fn places(remaining: u64) -> Self {
+        Self::Open { next: 0, remaining, full_in: 0 }
+    }
+
     /// Whole tokens that are left.
     #[inline]
     pub(crate) const fn remaining(self) -> u64 {

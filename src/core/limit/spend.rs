@@ -22,6 +22,15 @@ pub(crate) struct LimitReport<'p> {
     pub(crate) origin: Origin,
 }
 
+impl LimitReport<'_> {
+    /// How many requests are in flight, with this one if it is, where the limit counts those; at most as
+    /// many as may be.
+    pub(crate) fn in_flight(&self) -> Option<u64> {
+        let most = self.limit.concurrent?;
+        Some(u64::from(most).saturating_sub(self.state.remaining()))
+    }
+}
+
 /// Who asks for how many tokens of each limit, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask<'k> {
@@ -43,6 +52,8 @@ pub(crate) enum Spent {
 /// Takes what the request costs from each limit, or nothing from any. Limits that only look on hold
 /// nobody up, be they empty or out of reach.
 ///
+/// Requests in flight are counted between the look and the spending, and no more if that comes to nothing.
+///
 /// The host has no swap of several keys at once. When another request empties a later bucket between
 /// the look and the spending, the tokens already taken stay taken: at most those of one request a limit.
 pub(crate) fn spend<'p, S: BucketStore>(
@@ -54,8 +65,12 @@ pub(crate) fn spend<'p, S: BucketStore>(
     // Most requests have one limit: it needs no list.
     let (mut first, mut others) = (None, Vec::new());
     let before = reports.len();
-    let mut refused = None;
+    let (mut refused, mut flights) = (None, Vec::new());
     for (id, limit) in limits {
+        if let Some(most) = limit.concurrent {
+            flights.push((id, limit, most));
+            continue;
+        }
         let (state, ticket) = match look(limit, ask, store) {
             Err(_) if limit.observe => continue,
             seen => seen?,
@@ -69,19 +84,27 @@ pub(crate) fn spend<'p, S: BucketStore>(
             Some(_) => others.push(ticket),
         }
     }
-    let reports = reports.iter_mut().skip(before);
+    let looked_at = reports.len();
+    if refused.is_none() && !flights.is_empty() {
+        refused = enter(&flights, ask, store, reports)?;
+    }
+    let (buckets, flights) = reports.split_at_mut(looked_at);
+    let buckets = buckets.iter_mut().skip(before);
     if let Some(id) = refused {
-        reports.for_each(|report| report.state = untaken(report, ask));
+        buckets.for_each(|report| report.state = untaken(report, ask));
+        leave(flights, store);
         return Ok(Spent::No(id));
     }
-    for (report, ticket) in reports.zip(first.into_iter().chain(others)) {
+    for (report, ticket) in buckets.zip(first.into_iter().chain(others)) {
         match take(report.limit, report.state, ticket, ask, store) {
             Err(_) if report.limit.observe => continue,
             state => report.state = state?,
         }
         report.taken = !report.state.is_empty();
         if !report.taken && !report.limit.observe {
-            return Ok(Spent::No(report.id));
+            let id = report.id;
+            leave(flights, store);
+            return Ok(Spent::No(id));
         }
     }
     Ok(Spent::Yes)
@@ -97,6 +120,41 @@ pub(crate) fn pay<S: BucketStore>(
     match look(limit, ask, store)? {
         (state @ State::Open { .. }, ticket) if takes => take(limit, state, ticket, ask, store),
         (state, _) => Ok(state),
+    }
+}
+
+/// Counts the request as in flight, limit by limit, until one has no place for it.
+#[inline(never)]
+fn enter<'p, S: BucketStore>(
+    limits: &[(LimitId, &'p Limit, u16)],
+    ask: &Ask<'_>,
+    store: &mut S,
+    reports: &mut Vec<LimitReport<'p>>,
+) -> Result<Option<LimitId>, StoreFault> {
+    for &(id, limit, most) in limits {
+        let key = BucketKey::new(ask.gateway, limit, &ask.subject);
+        let entered = match store.enter(&key, most) {
+            Err(_) if limit.observe => continue,
+            entered => entered?,
+        };
+        let remaining = entered.map(|count| most.saturating_sub(count).into());
+        let state = remaining.map_or(State::NO_PLACE, State::places);
+        let taken = entered.is_some();
+        reports.push(LimitReport { id, limit, state, taken, origin: Origin::Process });
+        if !taken && !limit.observe {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes back what [`enter`] has done.
+#[inline(never)]
+fn leave<S: BucketStore>(flights: &mut [LimitReport<'_>], store: &mut S) {
+    for report in flights.iter_mut().filter(|report| report.taken) {
+        store.leave();
+        report.taken = false;
+        report.state = State::places(report.state.remaining().saturating_add(1));
     }
 }
 
@@ -190,6 +248,14 @@ mod tests {
                 return Ok(false);
             }
             self.inner.replace(ticket, next, ahead)
+        }
+
+        fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault> {
+            self.inner.enter(key, most)
+        }
+
+        fn leave(&mut self) {
+            self.inner.leave();
         }
 
         fn contended(&mut self, _limit: &str) {

@@ -50,6 +50,16 @@ pub trait BucketStore {
         None
     }
 
+    /// Counts one more request of this key in flight, if fewer than `most` are: how many are then. It counts
+    /// until whoever forwards it says that it is over. `None`: so many are, or nobody could say in time.
+    ///
+    /// # Errors
+    /// [`StoreFault`] where the host fails; the request is then refused.
+    fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault>;
+
+    /// Takes back the last entry that was not taken back: its request is refused all the same.
+    fn leave(&mut self);
+
     /// Called when every attempt to replace a bucket of this limit was lost.
     fn contended(&mut self, _limit: &str) {}
 }
@@ -59,6 +69,20 @@ pub trait BucketStore {
 pub struct MemoryStore {
     buckets: HashMap<Vec<u8>, u64>,
     standings: HashMap<Vec<u8>, Standing>,
+    in_flight: Vec<Vec<u8>>,
+}
+
+impl MemoryStore {
+    /// All requests that were forwarded are over.
+    pub fn end_all(&mut self) {
+        self.in_flight.clear();
+    }
+}
+
+fn name_of(key: &BucketKey<'_>) -> Vec<u8> {
+    let mut name = Vec::new();
+    key.encode(&mut name);
+    name
 }
 
 impl BucketStore for MemoryStore {
@@ -71,8 +95,7 @@ impl BucketStore for MemoryStore {
         _cost: u64,
         _now: Timestamp,
     ) -> Result<(u64, Vec<u8>), StoreFault> {
-        let mut name = Vec::new();
-        key.encode(&mut name);
+        let name = name_of(key);
         Ok((self.buckets.get(&name).copied().unwrap_or(0), name))
     }
 
@@ -91,5 +114,19 @@ impl BucketStore for MemoryStore {
         fleet.write_name(&mut name);
         key.encode(&mut name);
         Some(self.standings.entry(name).or_default())
+    }
+
+    fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault> {
+        let name = name_of(key);
+        let count = self.in_flight.iter().filter(|held| **held == name).count();
+        let entered = u16::try_from(count.saturating_add(1)).ok().filter(|count| *count <= most);
+        if entered.is_some() {
+            self.in_flight.push(name);
+        }
+        Ok(entered)
+    }
+
+    fn leave(&mut self) {
+        self.in_flight.pop();
     }
 }

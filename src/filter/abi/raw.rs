@@ -124,4 +124,5 @@ unsafe extern "C" {
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
     pub(super) fn random_get(buffer: *mut u8, size: usize) -> u32;
+    pub(super) fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
 }

@@ -81,6 +81,7 @@ pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
     linker.func_wrap(env, "proxy_call_foreign_function", call_foreign_function)?;
     let wasi = "wasi_snapshot_preview1";
     linker.func_wrap(wasi, "random_get", random)?;
+    linker.func_wrap(wasi, "clock_time_get", clock)?;
     linker.func_wrap(wasi, "fd_write", fd_write)?;
     linker.func_wrap(wasi, "environ_get", environ)?;
     linker.func_wrap(wasi, "environ_sizes_get", environ_sizes)?;
@@ -325,6 +326,19 @@ fn random(caller: Caller_<'_>, to: u32, size: u32) -> Status {
     let mut guest = enter!(caller, "random_get");
     let bytes = guest.host().process.random(size as usize);
     Ok(if guest.write(to, &bytes) { OK } else { 21 })
+}
+
+fn clock(caller: Caller_<'_>, clock: u32, _precision: u64, to: u32) -> Status {
+    const NOT_SUPPORTED: u32 = 58;
+    const FAULT: u32 = 21;
+    let mut guest = enter!(caller, "clock_time_get");
+    let process = guest.host().process.clone();
+    let time = match clock {
+        0 => process.now(),
+        1 => process.steady(),
+        _ => return Ok(NOT_SUPPORTED),
+    };
+    Ok(if guest.write(to, &time.to_le_bytes()) { OK } else { FAULT })
 }
 
 /// Standard output and error go to the log, as in Envoy.

@@ -17,6 +17,8 @@ struct State {
     version: u32,
     metrics: BTreeMap<String, u64>,
     now: u64,
+    /// The clock that nobody sets.
+    steady: u64,
     random: u64,
     environment: Vec<(String, String)>,
 }
@@ -33,7 +35,7 @@ impl Process {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the clock, in unix nanoseconds.
+    /// Sets the clock, in unix nanoseconds. The one that nobody sets goes on as ever.
     pub fn set_now(&self, now: u64) {
         self.state().now = now;
     }
@@ -55,6 +57,12 @@ impl Process {
     pub fn advance(&self, nanos: u64) {
         let mut state = self.state();
         state.now = state.now.saturating_add(nanos);
+        state.steady += nanos;
+    }
+
+    /// The clock that nobody sets, in nanoseconds since the process began.
+    pub(super) fn steady(&self) -> u64 {
+        self.state().steady
     }
 
     /// The clock, in unix nanoseconds.

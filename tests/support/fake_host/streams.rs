@@ -38,7 +38,24 @@ impl Vm {
         }
     }
 
+    /// Runs a request's headers and no more: if it goes on it is in flight until the stream is closed. How
+    /// it ends, if it does not.
+    pub fn begin(&mut self, stream: u32, request: &Request) -> Option<Outcome> {
+        self.host().log.clear();
+        self.host().calls.clear();
+        let answer = self.head(stream, request).err()?;
+        Some(self.outcome(stream, answer))
+    }
+
     fn decode(&mut self, stream: u32, request: &Request) -> Answer {
+        match self.head(stream, request) {
+            Ok(headers) => self.forward(stream, headers),
+            Err(answer) => answer,
+        }
+    }
+
+    /// The request's headers as they go on, or how it ends.
+    fn head(&mut self, stream: u32, request: &Request) -> Result<Vec<Pair>, Answer> {
         if let Some(state) = self.host().streams.get_mut(&stream) {
             let properties = [
                 (&b"source\0address"[..], &request.source_address),
@@ -54,15 +71,15 @@ impl Vm {
         let (headers, stopped) =
             match self.callback(stream, name, REQUEST_HEADERS, &request.headers, end) {
                 Ok(seen) => seen,
-                Err(trap) => return Answer::Trapped(trap),
+                Err(trap) => return Err(Answer::Trapped(trap)),
             };
         if let Some(state) = self.host().streams.get_mut(&stream) {
             state.trailers.clone_from(&request.trailers);
         }
         if stopped.is_some() {
-            return self.stopped(stream);
+            return Err(self.stopped(stream));
         }
-        self.forward(stream, headers)
+        Ok(headers)
     }
 
     /// The rest of a request that goes on.

@@ -63,10 +63,14 @@ fn limit(
         route: has("route"),
     };
     let observe = read::text(node, "mode") == Some("observe");
+    if let Some(most) = read::size(node, "concurrent").and_then(|most| u16::try_from(most).ok()) {
+        let limit = Limit::of_flights(name, most, key);
+        return all.extend(limit.map(|limit| Limit { observe, ..limit }));
+    }
+    let list = place.field("windows");
     let mut add = |window, quota| {
         all.push(Limit { observe, ..Limit::new(name, window, quota, key.clone()) });
     };
-    let list = place.field("windows");
     let windows = match node.member("windows") {
         None => return window(node, place, report).into_iter().for_each(|quota| add(None, quota)),
         Some(windows) => windows.items(),
@@ -196,7 +200,7 @@ impl Limits<'_> {
     }
 
     pub(super) fn is_address_alone(&self, id: LimitId) -> bool {
-        self.all.get(usize::from(id.0)).is_some_and(|limit| limit.key.is_address_alone())
+        self.all.get(usize::from(id.0)).is_some_and(Limit::comes_first)
     }
 
     /// Whether any limit counts by address.

@@ -51,13 +51,24 @@ pub(super) static LIMIT: Shape = shape(
             "For how many requests a worker asks the service at once. With `scope: fleet` only.",
         ),
         field(
+            "concurrent",
+            Optional,
+            Integer { min: 1, max: 65_535 },
+            "How many requests may be in flight at once.",
+        ),
+        field(
             "mode",
             Default("\"enforce\""),
             MODE,
             "Whether its refusals are carried out. A limit that observes counts and is recorded, and callers are told nothing of it.",
         ),
     ],
-    &[ExactlyOne(&["rate", "quota", "windows"]), BURST_RULE, RESETS_RULE, Needs("lease", "scope")],
+    &[
+        ExactlyOne(&["rate", "quota", "windows", "concurrent"]),
+        BURST_RULE,
+        RESETS_RULE,
+        Needs("lease", "scope"),
+    ],
     "How many requests are admitted, and who shares that number.",
 );
 

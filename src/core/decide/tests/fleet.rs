@@ -44,6 +44,14 @@ impl BucketStore for Forgetful {
     fn replace(&mut self, ticket: Vec<u8>, next: u64, ahead: u64) -> Result<bool, StoreFault> {
         self.0.replace(ticket, next, ahead)
     }
+
+    fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault> {
+        self.0.enter(key, most)
+    }
+
+    fn leave(&mut self) {
+        self.0.leave();
+    }
 }
 
 /// Runs a request to its end; gives the hits of each question, and why the request is refused.
