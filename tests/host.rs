@@ -17,6 +17,8 @@ mod contexts;
 mod counters;
 #[path = "host/faults.rs"]
 mod faults;
+#[path = "host/fleet.rs"]
+mod fleet;
 #[path = "host/flights.rs"]
 mod flights;
 #[path = "host/interface.rs"]

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod calendar;
+mod fleet;
 mod flights;
 mod key;
 mod lease;
@@ -9,6 +10,7 @@ mod spend;
 mod store;
 
 pub use bucket::Quota;
+pub use fleet::{Breaker, Fleet, Inquiry, MAX_ANSWER, Standing, Verdict};
 pub use flights::{Entry, Flights, Place, Shared, SharedValues};
 pub use key::BucketKey;
 pub use lease::Lease;
@@ -16,8 +18,9 @@ pub use store::{BucketStore, MemoryStore, StoreFault};
 
 pub(crate) use bucket::{MAX_COUNT, State};
 pub(crate) use calendar::Calendar;
+pub(crate) use fleet::{Figures, FleetPart, Known, Names, OnError, Origin};
 pub(crate) use key::{KeyParts, Subject};
-pub(crate) use spend::{Ask, LimitReport, Spent, spend};
+pub(crate) use spend::{Ask, LimitReport, Spent, pay, spend};
 
 use crate::time::SECOND;
 
@@ -40,6 +43,8 @@ pub struct Limit {
     pub(crate) key: KeyParts,
     /// Whether it only looks on: it counts and is recorded, and refuses nobody.
     pub(crate) observe: bool,
+    /// What makes it a fleet's, if it is one.
+    pub(crate) fleet: Option<Box<FleetPart>>,
     /// What `RateLimit-Policy` says of it, but for the length of a calendar window at the end.
     pub(crate) policy_item: Box<str>,
 }
@@ -70,6 +75,7 @@ impl Limit {
             concurrent: None,
             key,
             observe: false,
+            fleet: None,
             policy_item: policy_item.into(),
         }
     }

@@ -222,6 +222,7 @@ pub(crate) fn steady() -> Result<u64, HostFault> {
 #[derive(Clone, Copy)]
 enum Buffer {
     CallResponseBody = 4,
+    GrpcMessage = 5,
     PluginConfiguration = 7,
 }
 

@@ -17,13 +17,14 @@
 use std::hash::Hasher;
 
 use portcullis_core::{
-    BucketKey, BucketStore, Entry, Flights, Lease, Place, Quota, StoreFault, Timestamp,
+    BucketKey, BucketStore, Entry, Fleet, Flights, Lease, Place, Quota, Standing, StoreFault,
+    Timestamp,
 };
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::abi::{self, HostFault, Inbox};
 use crate::flights::{self, Values};
-use crate::leases::{Hash, Leases};
+use crate::leases::{Hash, Memories};
 use crate::metrics::{Metrics, OTHER, StoreEvent};
 
 /// Sets of the table for keys with an address, of the one for keys without, and of the overflow table
@@ -148,11 +149,14 @@ pub(crate) struct Store<'b> {
     pub(crate) fault: Option<HostFault>,
 }
 
-/// What a VM has of buckets: its leases, what it has in flight, and scratch space.
+/// What a VM has of buckets: its leases, what the service of a fleet said, what is in flight here, and
+/// scratch space.
 #[derive(Default)]
 pub(crate) struct Held {
-    of_addresses: Leases,
-    of_callers: Leases,
+    of_addresses: Memories<Lease>,
+    of_callers: Memories<Lease>,
+    fleet_addresses: Memories<Standing>,
+    fleet_callers: Memories<Standing>,
     /// `None` until a policy counts what is in flight.
     pub(crate) flights: Option<Flights>,
     /// Where the request at hand was counted that was not forwarded yet.
@@ -200,7 +204,7 @@ impl Held {
         self.flights.as_ref().is_some_and(|flights| !flights.is_idle())
     }
 
-    fn leases(&mut self, table: Table) -> Option<&mut Leases> {
+    fn leases(&mut self, table: Table) -> Option<&mut Memories<Lease>> {
         match table {
             Table::Addresses => Some(&mut self.of_addresses),
             Table::Callers => Some(&mut self.of_callers),
@@ -239,9 +243,13 @@ impl Store<'_> {
         StoreFault
     }
 
-    fn hash(&mut self, key: &BucketKey<'_>) -> Hash {
+    /// The hash of a bucket's name, or of what the service of a fleet counts for a key.
+    fn hash(&mut self, key: &BucketKey<'_>, fleet: Option<&Fleet>) -> Hash {
         let name = &mut self.held.name;
         name.clear();
+        if let Some(fleet) = fleet {
+            fleet.write_name(name);
+        }
         key.encode(name);
         let mut hasher = SipHasher13::new_with_key(self.secret);
         hasher.write(name);
@@ -296,7 +304,7 @@ impl BucketStore for Store<'_> {
         now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault> {
         let table = if key.is_unbounded() { Table::Addresses } else { Table::Callers };
-        let hash = self.hash(key);
+        let hash = self.hash(key, None);
         let mut ticket = Ticket { table, hash, quota: *quota, cost, seen: None };
         let lease = self.held.lease(table, hash, quota);
         if let Some(arrival) = lease.and_then(|lease| lease.arrival(cost, now)) {
@@ -311,7 +319,7 @@ impl BucketStore for Store<'_> {
             ));
         }
         self.metrics.store_event(self.gateway, key.limit(), StoreEvent::Overflow);
-        let (table, hash) = (Table::Overflow, self.hash(&key.overflow()));
+        let (table, hash) = (Table::Overflow, self.hash(&key.overflow(), None));
         let overflow = self.look(table, hash, key.limit(), now)?;
         // More limits than the overflow table has room for are crowded: refusing is all that is left.
         let (arrival, seen) = overflow.ok_or(StoreFault)?;
@@ -335,8 +343,9 @@ impl BucketStore for Store<'_> {
         let swapped = abi::set_shared(&key, &set, version);
         match swapped {
             Ok(true) => {
-                if let Some(leases) = self.held.leases(table).filter(|_| quota.is_leased()) {
-                    leases.keep(hash, &quota, lease, now);
+                let leases = self.held.leases(table).filter(|_| quota.is_leased());
+                if let Some(place) = leases.and_then(|leases| leases.place(hash, &quota, now)) {
+                    *place = lease;
                 }
             }
             Ok(false) => {}
@@ -350,8 +359,20 @@ impl BucketStore for Store<'_> {
         swapped.map_err(|fault| self.fault(fault))
     }
 
+    fn standing(
+        &mut self,
+        key: &BucketKey<'_>,
+        fleet: &Fleet,
+        now: Timestamp,
+    ) -> Option<&mut Standing> {
+        let hash = self.hash(key, Some(fleet));
+        let Held { fleet_addresses, fleet_callers, .. } = &mut *self.held;
+        let table = if key.is_unbounded() { fleet_addresses } else { fleet_callers };
+        table.place(hash, key.quota(), now)
+    }
+
     fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault> {
-        let (tag, place) = self.hash(key);
+        let (tag, place) = self.hash(key, None);
         let set = flights::set(place, key.is_unbounded());
         let Some(flights) = self.held.flights.as_mut() else { return Err(StoreFault) };
         let (inbox, gateway, limit) = (self.inbox, self.gateway, key.limit());

@@ -10,6 +10,7 @@
 
 mod abi;
 mod buckets;
+mod fleet;
 mod flights;
 mod generation;
 mod host;
@@ -81,7 +82,9 @@ impl Filter {
         let is_resuming = http.resume(inbox, root, now, buckets.as_ref(), metrics);
         if let Some(generation) = roots.generation(root) {
             let is_waited = http.waiting.is_any_of(root);
-            let is_soon = metrics.is_waiting() || http.buckets.is_in_flight();
+            // Who waits for the service is told of its answer: the timer is for answers that are lost.
+            let is_soon =
+                metrics.is_waiting() || http.buckets.is_in_flight() || !http.waiting.is_empty();
             generation.set_timer(now, is_resuming, is_waited, is_soon);
         }
     }
@@ -167,6 +170,23 @@ extern "C" fn proxy_on_http_call_response(
     _trailers: u32,
 ) {
     enter(|filter, inbox| filter.answer(inbox, root, Call { token, lines, size }));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_receive(_root: u32, token: u32, size: usize) {
+    answered(token, Some(size));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_close(_root: u32, token: u32, _status: u32) {
+    answered(token, None);
+}
+
+fn answered(token: u32, size: Option<usize>) {
+    enter(|filter, inbox| {
+        let Filter { http, buckets, metrics, .. } = filter;
+        http.answered(inbox, token, size, buckets.as_ref(), metrics);
+    });
 }
 
 #[unsafe(no_mangle)]

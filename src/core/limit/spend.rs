@@ -1,6 +1,7 @@
 //! Several limits on one request: look at all, refuse without spending, else spend.
 
 use super::bucket::{Quota, State};
+use super::fleet::Origin;
 use super::key::{BucketKey, Subject};
 use super::store::{BucketStore, StoreFault};
 use super::{Limit, LimitId};
@@ -18,6 +19,7 @@ pub(crate) struct LimitReport<'p> {
     pub(crate) state: State,
     /// Whether its tokens were taken. If not, what it has left is what was there before.
     pub(crate) taken: bool,
+    pub(crate) origin: Origin,
 }
 
 impl LimitReport<'_> {
@@ -76,7 +78,7 @@ pub(crate) fn spend<'p, S: BucketStore>(
         if refused.is_none() && state.is_empty() && !limit.observe {
             refused = Some(id);
         }
-        reports.push(LimitReport { id, limit, state, taken: false });
+        reports.push(LimitReport { id, limit, state, taken: false, origin: Origin::Process });
         match first {
             None => first = Some(ticket),
             Some(_) => others.push(ticket),
@@ -94,7 +96,7 @@ pub(crate) fn spend<'p, S: BucketStore>(
         return Ok(Spent::No(id));
     }
     for (report, ticket) in buckets.zip(first.into_iter().chain(others)) {
-        match take(report, ticket, ask, store) {
+        match take(report.limit, report.state, ticket, ask, store) {
             Err(_) if report.limit.observe => continue,
             state => report.state = state?,
         }
@@ -106,6 +108,19 @@ pub(crate) fn spend<'p, S: BucketStore>(
         }
     }
     Ok(Spent::Yes)
+}
+
+/// Takes what the request costs from one limit, or only looks whether it is there.
+pub(crate) fn pay<S: BucketStore>(
+    limit: &Limit,
+    ask: &Ask<'_>,
+    store: &mut S,
+    takes: bool,
+) -> Result<State, StoreFault> {
+    match look(limit, ask, store)? {
+        (state @ State::Open { .. }, ticket) if takes => take(limit, state, ticket, ask, store),
+        (state, _) => Ok(state),
+    }
 }
 
 /// Counts the request as in flight, limit by limit, until one has no place for it.
@@ -125,7 +140,7 @@ fn enter<'p, S: BucketStore>(
         let remaining = entered.map(|count| most.saturating_sub(count).into());
         let state = remaining.map_or(State::NO_PLACE, State::places);
         let taken = entered.is_some();
-        reports.push(LimitReport { id, limit, state, taken });
+        reports.push(LimitReport { id, limit, state, taken, origin: Origin::Process });
         if !taken && !limit.observe {
             return Ok(Some(id));
         }
@@ -175,7 +190,8 @@ fn untaken(report: &LimitReport<'_>, ask: &Ask<'_>) -> State {
 
 /// Takes the tokens that were seen, or looks again as long as others are faster.
 fn take<S: BucketStore>(
-    &LimitReport { limit, mut state, .. }: &LimitReport<'_>,
+    limit: &Limit,
+    mut state: State,
     mut ticket: S::Ticket,
     ask: &Ask<'_>,
     store: &mut S,
