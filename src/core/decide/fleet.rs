@@ -100,7 +100,11 @@ impl<S: BucketStore> Desk<'_, '_, S> {
                 };
                 let Some(part) = &limit.fleet else { continue };
                 let key = BucketKey::new(self.ask.gateway, limit, &self.ask.subject);
-                match self.find(id, &key, part, state, spends)? {
+                let found = match self.find(id, &key, part, state, spends) {
+                    Err(_) if limit.observe => continue,
+                    found => found?,
+                };
+                match found {
                     Found::Is(refuses, origin, state) => {
                         if refuses && !limit.observe {
                             refused = refused.or(Some(limit.name()));

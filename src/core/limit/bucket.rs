@@ -113,11 +113,12 @@ impl Quota {
     /// One of so many shares: each at the whole rate divided by them, of at least one token at once.
     pub(crate) fn share(&self, shares: u64) -> Self {
         let burst = self.burst.checked_div(shares).unwrap_or(0).max(1);
-        let interval = match self.calendar {
-            Some(_) => self.interval,
-            None => self.interval.saturating_mul(shares).min(MAX_FILL),
+        let share = match self.calendar {
+            Some(calendar) => Self::of_window(burst, calendar),
+            None => Self::new(1, self.interval.saturating_mul(shares).min(MAX_FILL), burst),
         };
-        Self { interval, burst, ..*self }
+        // INVARIANT: it fills no later than the whole one, or holds one token.
+        share.unwrap_or(*self)
     }
 
     /// For how long a refusal can be right, at the most: until a bucket has filled, and a second at least, or
@@ -211,6 +212,7 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::SECOND;
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
