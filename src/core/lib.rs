@@ -35,6 +35,7 @@ mod host;
 mod json;
 mod limit;
 mod lookup;
+mod method;
 mod network;
 mod node;
 mod path;

@@ -4,6 +4,7 @@ mod bucket;
 mod calendar;
 mod key;
 mod lease;
+mod parts;
 mod spend;
 mod store;
 
@@ -14,7 +15,7 @@ pub use store::{BucketStore, MemoryStore, StoreFault};
 
 pub(crate) use bucket::{MAX_COUNT, State};
 pub(crate) use calendar::Calendar;
-pub(crate) use key::{KeyParts, Subject};
+pub(crate) use parts::{KeyParts, More, Named, Prefix, Subject};
 pub(crate) use spend::{Ask, LimitReport, Spent, spend};
 
 use crate::time::SECOND;

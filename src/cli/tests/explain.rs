@@ -75,6 +75,29 @@ fn limits_run_out_when_a_request_is_repeated() {
 }
 
 #[test]
+fn whose_bucket_is_told() {
+    // row: L09
+    let limits = "limits:\n  \
+        paid: {key: [consumer, method, {header: x-tenant}], rate: 10/s}\n  \
+        networks: {key: [{address: {v4: 24}}], rate: 3/m}\n\
+        trusted_headers: [x-tenant]\nglobal_limits: [networks, paid]\n";
+    let text = format!(
+        "version: 1\ngateway: external\n{limits}routes: [{{name: open, paths: [/open], methods: [GET], access: public}}]\n"
+    );
+    let tenant = ["--path", "/open", "--peer", "192.0.2.1", "--header", "x-tenant: hidden"];
+    let ran = explain("keys.yaml", &text, &tenant);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    for expected in [
+        "`networks` of address `192.0.2.0/24`: 3 at once",
+        "`paid` of no consumer method `GET` header x-tenant `(6 bytes)`: 10 at once",
+        "9 left",
+    ] {
+        assert!(ran.out.contains(expected), "`{expected}` in\n{}", ran.out);
+    }
+    assert!(!ran.out.contains("hidden"), "{}", ran.out);
+}
+
+#[test]
 fn a_request_from_a_file_is_the_same_request() {
     let request = File::new(
         "request.yaml",

@@ -42,7 +42,14 @@ pub fn compile(document: &Node<'_>) -> Compiled {
 fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     let headers = headers::compile(document, report);
     let networks = networks::compile(document, report);
-    let limits = limits::compile(document, report);
+    let mut claims = claims::Claims::default();
+    let mut sources = limits::Sources {
+        reads_country: headers.reads_country,
+        has_issuers: document.member("issuers").is_some(),
+        trusted: &headers.trusted,
+        claims: &mut claims,
+    };
+    let limits = limits::compile(document, &mut sources, report);
     let mut scopes = scopes::Scopes::collect(document, report);
 
     let deny = networks.set(document, "deny", &Place::TOP, report);
@@ -50,7 +57,6 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     let mut issuers = issuers::compile(document, &scopes, report);
     let callers =
         consumers::compile(document, &networks, &limits, &mut scopes, &mut issuers, report);
-    let mut claims = claims::Claims::default();
     let mut gathered = routes::Gathered { issuers: &mut issuers, claims: &mut claims };
     let routes =
         routes::compile(document, &networks, &limits, &global, &scopes, &mut gathered, report);

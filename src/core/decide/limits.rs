@@ -4,7 +4,9 @@ use super::Walk;
 use crate::authn::signature::SignatureVerifier;
 use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
+use crate::headers::Headers;
 use crate::limit::{Ask, BucketStore, LimitId, LimitReport, Spent, State, Subject, spend};
+use crate::network::Caller;
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::route::Route;
@@ -28,15 +30,9 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
 
     /// The route's other limits and the consumer's, without those that were spent before.
     pub(super) fn spend_limits(&mut self, route: &'p Route) -> Result<(), Denial> {
-        let Decision { caller, principal, limits, rule, .. } = &mut self.decision;
+        let Decision { caller, principal, limits, rule, method, headers, .. } = &mut self.decision;
         let principal = principal.as_ref();
-        let subject = Subject {
-            consumer: principal.map(Principal::name),
-            credential: principal.map(Principal::credential_name),
-            address: caller.address,
-            route: Some(route.name()),
-            is_stranger: principal.is_some_and(|principal| principal.consumer.is_none()),
-        };
+        let subject = subject(*caller, Some(route), *method, headers, principal);
         let consumer = principal.and_then(|principal| principal.consumer);
         let of_consumer = consumer.map_or(&[][..], |consumer| &consumer.limits);
         let ids = (&*route.limits, of_consumer, &*route.address_limits);
@@ -44,6 +40,36 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         let ask = Ask { gateway: &self.policy.gateway, subject, cost, now: self.now };
         let mut till = Till { policy: self.policy, limits, rule };
         till.spend(ids, &ask, self.buckets, self.trace, Stage::Limits)
+    }
+}
+
+fn subject<'k>(
+    caller: Caller,
+    route: Option<&'k Route>,
+    method: Option<&'k str>,
+    headers: &'k Headers<'_>,
+    principal: Option<&'k Principal<'_>>,
+) -> Subject<'k> {
+    Subject {
+        address: caller.address,
+        country: caller.country,
+        route: route.map(|route| route.name()),
+        method,
+        trusted: &headers.trusted,
+        ..principal.map_or_else(Subject::default, Subject::of)
+    }
+}
+
+impl<'k> Subject<'k> {
+    /// Who a verified credential says it is.
+    fn of(principal: &'k Principal<'_>) -> Self {
+        Self {
+            consumer: Some(principal.name()),
+            credential: Some(principal.credential_name()),
+            is_stranger: principal.consumer.is_none(),
+            claims: principal.token().map(|token| &*token.claims).unwrap_or_default(),
+            ..Self::default()
+        }
     }
 }
 
@@ -72,16 +98,16 @@ impl Till<'_, '_> {
         let unknown = ask.subject.address.is_none();
         let limits = || {
             let limits = policy.limits_at(first.iter().chain(more.clone()).copied());
-            limits.filter(|(_, limit)| !(unknown && limit.observe && limit.key.address))
+            limits.filter(|(_, limit)| !(unknown && limit.observe && limit.key.address.is_some()))
         };
-        if unknown && limits().any(|(_, limit)| limit.key.address) {
+        if unknown && limits().any(|(_, limit)| limit.key.address.is_some()) {
             trace.note(stage, || "a limit needs the address, which is unknown".to_owned());
             return Err(Denial::AddressUnknown);
         }
         let reported = self.limits.len();
         let spent = spend(limits(), ask, buckets, self.limits);
         for report in self.limits.iter().skip(reported) {
-            trace.note(stage, || shown(report));
+            trace.note(stage, || shown(report, &ask.subject));
         }
         match spent {
             Ok(Spent::Yes) => Ok(()),
@@ -94,10 +120,16 @@ impl Till<'_, '_> {
     }
 }
 
-fn shown(report: &LimitReport<'_>) -> String {
-    let (name, quota) = (&report.limit.told, report.limit.quota);
-    let rate = format!("`{name}`: {} at once, one each {} ns", quota.burst(), quota.interval());
-    match report.state {
+fn shown(report: &LimitReport<'_>, of: &Subject<'_>) -> String {
+    let LimitReport { limit, state, .. } = report;
+    let key = limit.key.values(of).into_iter().map(|(part, value)| match value {
+        Some(value) => format!("{part} `{value}`"),
+        None => format!("no {part}"),
+    });
+    let (key, quota) = (key.collect::<Vec<_>>().join(" "), limit.quota);
+    let (name, burst, interval) = (&limit.told, quota.burst(), quota.interval());
+    let rate = format!("`{name}` of {key}: {burst} at once, one each {interval} ns");
+    match state {
         State::Open { remaining, .. } => format!("{rate}: {remaining} left"),
         State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns"),
     }

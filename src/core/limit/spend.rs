@@ -1,7 +1,8 @@
 //! Several limits on one request: look at all, refuse without spending, else spend.
 
 use super::bucket::{Quota, State};
-use super::key::{BucketKey, Subject};
+use super::key::BucketKey;
+use super::parts::Subject;
 use super::store::{BucketStore, StoreFault};
 use super::{Limit, LimitId};
 use crate::time::Timestamp;

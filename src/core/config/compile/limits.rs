@@ -1,12 +1,16 @@
 //! Limits: their windows and keys, and the lists that name them.
 
+mod key;
+
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms::{MAX_BURST, parse_quota, parse_rate};
 use super::super::place::Place;
 use super::names::Names;
 use super::read;
-use crate::limit::{Calendar, KeyParts, Limit, LimitId, Quota};
+use crate::limit::{Calendar, Limit, LimitId, Quota};
 use crate::node::Node;
+
+pub(super) use key::Sources;
 
 /// Most windows of a limit: each is looked at on every request.
 const MAX_WINDOWS: usize = 8;
@@ -23,12 +27,16 @@ pub(super) struct Limits<'n> {
     ends: Vec<usize>,
 }
 
-pub(super) fn compile<'n>(document: &'n Node<'n>, report: &mut Report) -> Limits<'n> {
+pub(super) fn compile<'n>(
+    document: &'n Node<'n>,
+    sources: &mut Sources<'_>,
+    report: &mut Report,
+) -> Limits<'n> {
     let names = Names::new(document, "limits", "limit", report);
     let section = Place::TOP.field("limits");
     let (mut all, mut ends) = (Vec::new(), Vec::new());
     for (name, node) in names.nodes() {
-        limit(name, node, &section.field(name), &mut all, report);
+        limit(name, node, &section.field(name), &mut all, sources, report);
         ends.push(all.len());
     }
     if all.len() > MAX_LIMITS {
@@ -44,18 +52,14 @@ fn limit(
     node: &Node<'_>,
     place: &Place<'_>,
     all: &mut Vec<Limit>,
+    sources: &mut Sources<'_>,
     report: &mut Report,
 ) {
-    let has = |part| read::texts(node, "key").any(|(_, text)| text == part);
-    let key = KeyParts {
-        consumer: has("consumer"),
-        credential: has("credential"),
-        address: has("address"),
-        route: has("route"),
-    };
+    let key = key::parts(node, place, sources, report);
     let observe = read::text(node, "mode") == Some("observe");
     let mut add = |window, quota| {
-        all.push(Limit { observe, ..Limit::new(name, window, quota, key.clone()) });
+        let limit = Limit::new(name, window, quota, key.clone());
+        all.push(Limit { observe, ..limit });
     };
     let list = place.field("windows");
     let windows = match node.member("windows") {
@@ -192,7 +196,7 @@ impl Limits<'_> {
 
     /// Whether any limit counts by address.
     pub(super) fn need_address(&self) -> bool {
-        self.all.iter().any(|limit| limit.key.address)
+        self.all.iter().any(|limit| limit.key.address.is_some())
     }
 
     pub(super) fn finish(self) -> Box<[Limit]> {
