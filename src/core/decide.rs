@@ -155,7 +155,12 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
     fn walk(mut self) -> Step<'p, 'r> {
         self.decision.verdict = match self.run() {
             Ok(grant) => Ok(grant),
-            Err(Halt::Refused(denial)) => Err(denial),
+            Err(Halt::Refused(denial)) => {
+                if denial.is_failure() {
+                    self.count_failure();
+                }
+                Err(denial)
+            }
             Err(Halt::Ask(issuer, key_id)) => {
                 let limits = self.decision.limits.iter();
                 let spent = limits.map(|report| (report.id, report.state, report.taken)).collect();

@@ -261,7 +261,7 @@ fn rate_limit_headers(
 
 /// Limits that callers are told of.
 fn told<'l, 'p>(limits: &'l [LimitReport<'p>]) -> impl Iterator<Item = &'l LimitReport<'p>> {
-    limits.iter().filter(|report| !report.limit.observe)
+    limits.iter().filter(|report| !report.limit.observe && report.counted())
 }
 
 /// Lines of a response as they are kept until it comes.

@@ -16,7 +16,7 @@ pub use store::{BucketStore, MemoryStore, StoreFault};
 pub(crate) use bucket::{MAX_COUNT, State};
 pub(crate) use calendar::Calendar;
 pub(crate) use parts::{KeyParts, More, Named, Prefix, Subject};
-pub(crate) use spend::{Ask, LimitReport, Spent, spend};
+pub(crate) use spend::{Ask, LimitReport, Spent, fail, look_again, spend};
 
 use crate::time::SECOND;
 
@@ -37,6 +37,8 @@ pub struct Limit {
     pub(crate) key: KeyParts,
     /// Whether it only looks on: it counts and is recorded, and refuses nobody.
     pub(crate) observe: bool,
+    /// Whether it counts requests that fail for their credential, and no others.
+    pub(crate) failures: bool,
     /// What `RateLimit-Policy` says of it, but for the length of a calendar window at the end.
     pub(crate) policy_item: Box<str>,
 }
@@ -66,8 +68,14 @@ impl Limit {
             quota,
             key,
             observe: false,
+            failures: false,
             policy_item: policy_item.into(),
         }
+    }
+
+    /// Whether it is looked at before the credential is read.
+    pub(crate) const fn is_early(&self) -> bool {
+        self.failures || self.key.is_address_alone()
     }
 
     /// The limit's name in the policy.

@@ -106,7 +106,7 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         scopes: scopes.finish(),
         consumers: callers.consumers.into(),
         keys: callers.keys,
-        address_limits: limits.by_address_alone(&global),
+        address_limits: limits.early(&global),
         networks: networks.table,
         limits: limits.finish(),
         routes: routes.all.into(),

@@ -5,27 +5,56 @@ use crate::authn::signature::SignatureVerifier;
 use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
 use crate::headers::Headers;
-use crate::limit::{Ask, BucketStore, LimitId, LimitReport, Spent, State, Subject, spend};
+use crate::limit::{
+    Ask, BucketStore, LimitId, LimitReport, Spent, State, StoreFault, Subject, fail, look_again,
+    spend,
+};
 use crate::network::Caller;
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::route::Route;
 
 impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, T> {
-    /// The policy's limits by address and those of the route, which include them. A walk that goes on
-    /// has spent them before.
+    /// The policy's limits by address, those of the route, which include them, and those that count
+    /// failures. A walk that goes on has spent them before.
     pub(super) fn spend_address_limits(&mut self) -> Result<(), Denial> {
         if self.answer.is_some() {
-            return Ok(());
+            return self.look_for_failures();
         }
-        let Decision { route, caller, limits, rule, .. } = &mut self.decision;
+        let ask = self.early();
+        let Decision { route, limits, rule, .. } = &mut self.decision;
         let of_address = route.map_or(&*self.policy.address_limits, |route| &*route.address_limits);
-        let subject = Subject { address: caller.address, ..Subject::default() };
-        let cost = route.map_or(1, |route| route.cost.into());
-        let ask = Ask { gateway: &self.policy.gateway, subject, cost, now: self.now };
         let mut till = Till { policy: self.policy, limits, rule };
         let ids = (of_address, &[][..], &[][..]);
         till.spend(ids, &ask, self.buckets, self.trace, Stage::AddressLimits)
+    }
+
+    /// Who and what is known before a credential is read.
+    fn early(&self) -> Ask<'p> {
+        let Decision { route, caller, .. } = &self.decision;
+        let name = route.map(|route| route.name());
+        let subject = Subject { address: caller.address, route: name, ..Subject::default() };
+        let cost = route.map_or(1, |route| route.cost.into());
+        Ask { gateway: &self.policy.gateway, subject, cost, now: self.now }
+    }
+
+    /// Others may have failed while this request waited.
+    fn look_for_failures(&mut self) -> Result<(), Denial> {
+        let ask = self.early();
+        let Decision { limits, rule, .. } = &mut self.decision;
+        let seen = look_again(limits, &ask, self.buckets);
+        Till { policy: self.policy, limits, rule }.refusal(seen)
+    }
+
+    /// Counts a request that is refused because of the credential that it shows.
+    pub(super) fn count_failure(&mut self) {
+        let ask = self.early();
+        fail(&mut self.decision.limits, &ask, self.buckets);
+        for report in self.decision.limits.iter().filter(|report| report.taken) {
+            if report.limit.failures {
+                self.trace.note(Stage::Authenticate, || shown(report, &ask.subject));
+            }
+        }
     }
 
     /// The route's other limits and the consumer's, without those that were spent before.
@@ -109,10 +138,14 @@ impl Till<'_, '_> {
         for report in self.limits.iter().skip(reported) {
             trace.note(stage, || shown(report, &ask.subject));
         }
+        self.refusal(spent)
+    }
+
+    fn refusal(&mut self, spent: Result<Spent, StoreFault>) -> Result<(), Denial> {
         match spent {
             Ok(Spent::Yes) => Ok(()),
             Ok(Spent::No(id)) => {
-                *self.rule = policy.limits.get(usize::from(id.0)).map(|limit| limit.name());
+                *self.rule = self.policy.limits.get(usize::from(id.0)).map(|limit| limit.name());
                 Err(Denial::RateLimited)
             }
             Err(_) => Err(Denial::HostFailure),
@@ -127,8 +160,9 @@ fn shown(report: &LimitReport<'_>, of: &Subject<'_>) -> String {
         None => format!("no {part}"),
     });
     let (key, quota) = (key.collect::<Vec<_>>().join(" "), limit.quota);
+    let what = if limit.failures { " failures" } else { "" };
     let (name, burst, interval) = (&limit.told, quota.burst(), quota.interval());
-    let rate = format!("`{name}` of {key}: {burst} at once, one each {interval} ns");
+    let rate = format!("`{name}` of {key}: {burst}{what} at once, one each {interval} ns");
     match state {
         State::Open { remaining, .. } => format!("{rate}: {remaining} left"),
         State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns"),

@@ -76,10 +76,16 @@ pub(super) enum Value<'k> {
 impl KeyParts {
     /// Whether the address is the whole key: such a limit is spent before the credential is read.
     pub(crate) const fn is_address_alone(&self) -> bool {
-        let Self { consumer, credential, route, more, address } = self;
-        address.is_some() && !*consumer && !*credential && !*route && more.is_none()
+        self.address.is_some() && self.is_place_alone() && !self.route
     }
 
+    /// Whether nothing but the address and the route is in the key.
+    pub(crate) const fn is_place_alone(&self) -> bool {
+        !self.consumer && !self.credential && self.more.is_none()
+    }
+}
+
+impl KeyParts {
     /// The parts by their names, and what a request has for each. Of a header that is its length alone:
     /// what a caller sends in one is not repeated.
     pub(crate) fn values(&self, of: &Subject<'_>) -> Vec<(Cow<'static, str>, Option<String>)> {

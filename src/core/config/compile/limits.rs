@@ -7,7 +7,7 @@ use super::super::forms::{MAX_BURST, parse_quota, parse_rate};
 use super::super::place::Place;
 use super::names::Names;
 use super::read;
-use crate::limit::{Calendar, Limit, LimitId, Quota};
+use crate::limit::{Calendar, KeyParts, Limit, LimitId, Quota};
 use crate::node::Node;
 
 pub(super) use key::Sources;
@@ -57,9 +57,13 @@ fn limit(
 ) {
     let key = key::parts(node, place, sources, report);
     let observe = read::text(node, "mode") == Some("observe");
+    let failures = read::text(node, "counts") == Some("failures");
+    if failures {
+        report_failures(&key, place, report);
+    }
     let mut add = |window, quota| {
         let limit = Limit::new(name, window, quota, key.clone());
-        all.push(Limit { observe, ..limit });
+        all.push(Limit { observe, failures, ..limit });
     };
     let list = place.field("windows");
     let windows = match node.member("windows") {
@@ -80,6 +84,16 @@ fn limit(
         }
         units.push(unit);
         add(Some(text).filter(|_| windows.len() > 1), quota);
+    }
+}
+
+/// What does not go with counting failures.
+fn report_failures(key: &KeyParts, place: &Place<'_>, report: &mut Report) {
+    if key.address.is_none() || !key.is_place_alone() {
+        let message = "failures are counted by address, and perhaps by route: whom a guess is about must \
+                       not pay for it, and those who do not guess must not either";
+        let help = "write `key: [address]`, `[{address: {v4: 24, v6: 56}}]` or `[address, route]`";
+        report.error(code::FIELDS_CONFLICT, &place.field("key"), message, help);
     }
 }
 
@@ -171,6 +185,26 @@ impl Limits<'_> {
         named.flat_map(|name| self.windows(name.into())).collect()
     }
 
+    /// The limits that a list names of one whose credential is good.
+    pub(super) fn of_caller(
+        &self,
+        node: &Node<'_>,
+        field: &str,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) -> Vec<LimitId> {
+        let ids = self.ids(node, field, place, report);
+        for (index, name) in read::texts(node, field) {
+            let Some(position) = self.names.position(name) else { continue };
+            if self.windows(position.into()).any(|id| self.is(id, |limit| limit.failures)) {
+                let message = format!("{} counts failures, and these are nobody's", Shown(name));
+                let help = "name it in `global_limits` or in the `limits` of a route";
+                report.error(code::FIELDS_CONFLICT, &place.field(field).item(index), message, help);
+            }
+        }
+        ids
+    }
+
     /// The ids of the windows of the limit at this position.
     fn windows(&self, position: usize) -> impl Iterator<Item = LimitId> + use<> {
         let end = |position: Option<usize>| position.and_then(|at| self.ends.get(at).copied());
@@ -180,18 +214,18 @@ impl Limits<'_> {
         (start..end).map(LimitId)
     }
 
-    /// Those that count by address alone: they are spent before a credential is read.
-    pub(super) fn by_address_alone(&self, ids: &[LimitId]) -> Box<[LimitId]> {
-        ids.iter().copied().filter(|id| self.is_address_alone(*id)).collect()
+    /// Those that are looked at before a credential is read: they count by address alone, or failures.
+    pub(super) fn early(&self, ids: &[LimitId]) -> Box<[LimitId]> {
+        ids.iter().copied().filter(|id| self.is(*id, Limit::is_early)).collect()
     }
 
     /// All others.
-    pub(super) fn by_more(&self, ids: &[LimitId]) -> Box<[LimitId]> {
-        ids.iter().copied().filter(|id| !self.is_address_alone(*id)).collect()
+    pub(super) fn late(&self, ids: &[LimitId]) -> Box<[LimitId]> {
+        ids.iter().copied().filter(|id| !self.is(*id, Limit::is_early)).collect()
     }
 
-    pub(super) fn is_address_alone(&self, id: LimitId) -> bool {
-        self.all.get(usize::from(id.0)).is_some_and(|limit| limit.key.is_address_alone())
+    fn is(&self, id: LimitId, what: impl Fn(&Limit) -> bool) -> bool {
+        self.all.get(usize::from(id.0)).is_some_and(what)
     }
 
     /// Whether any limit counts by address.

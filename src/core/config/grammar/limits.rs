@@ -3,7 +3,7 @@
 use super::Kind::{self, Either, Integer, List, Object, Text};
 use super::Presence::{Default, Optional};
 use super::Rule::{AtLeastOne, ExactlyOne};
-use super::{Shape, field, shape, word};
+use super::{Field, Shape, field, shape, word};
 use crate::config::forms;
 
 pub(super) const KEY: Kind = List(&Either { short: &WORD, long: &KEY_PART });
@@ -56,4 +56,17 @@ static PREFIXES: Shape = shape(
     ],
     &[AtLeastOne(&["v4", "v6"])],
     "How much of an address counts.",
+);
+
+pub(super) const COUNTS: Field = field(
+    "counts",
+    Default("\"requests\""),
+    Kind::Choice(&[
+        word("requests", "Every request takes tokens."),
+        word(
+            "failures",
+            "A request takes one token when it is refused because of a credential that it shows. While none is left, all requests of the key are refused. The key holds an address, and perhaps the route.",
+        ),
+    ]),
+    "Which requests take tokens.",
 );
