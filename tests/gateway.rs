@@ -10,6 +10,7 @@
 )]
 
 mod gateway {
+    mod charges;
     mod limits;
     mod reload;
     mod secrets;

@@ -67,7 +67,7 @@ pub use decision::{Decision, Grant, Outcome, Principal};
 pub use effects::{Effects, Forward, Reply, ResponseLines};
 pub use explain::{Stage, Trace};
 pub use few::Few;
-pub use limit::{BucketKey, BucketStore, Lease, Limit, MemoryStore, Quota, StoreFault};
+pub use limit::{BucketKey, BucketStore, Charge, Lease, Limit, MemoryStore, Quota, StoreFault};
 pub use network::Country;
 pub use path::Path;
 pub use policy::{Consumer, Needs, Policy};

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod calendar;
+mod charge;
 mod key;
 mod lease;
 mod parts;
@@ -9,12 +10,14 @@ mod spend;
 mod store;
 
 pub use bucket::Quota;
+pub use charge::Charge;
 pub use key::BucketKey;
 pub use lease::Lease;
 pub use store::{BucketStore, MemoryStore, StoreFault};
 
 pub(crate) use bucket::{MAX_COUNT, State};
 pub(crate) use calendar::Calendar;
+pub(crate) use charge::ChargeRule;
 pub(crate) use parts::{KeyParts, More, Named, Prefix, Subject};
 pub(crate) use spend::{Ask, LimitReport, Spent, fail, look_again, spend};
 
@@ -39,6 +42,8 @@ pub struct Limit {
     pub(crate) observe: bool,
     /// Whether it counts requests that fail for their credential, and no others.
     pub(crate) failures: bool,
+    /// How the response tells what a request has cost.
+    pub(crate) charge: Option<Box<ChargeRule>>,
     /// What `RateLimit-Policy` says of it, but for the length of a calendar window at the end.
     pub(crate) policy_item: Box<str>,
 }
@@ -69,6 +74,7 @@ impl Limit {
             key,
             observe: false,
             failures: false,
+            charge: None,
             policy_item: policy_item.into(),
         }
     }

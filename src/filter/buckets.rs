@@ -311,6 +311,10 @@ impl BucketStore for Store<'_> {
     fn contended(&mut self, limit: &str) {
         self.metrics.store_event(self.gateway, limit, StoreEvent::Contended);
     }
+
+    fn unreadable(&mut self, limit: &str) {
+        self.metrics.store_event(self.gateway, limit, StoreEvent::Unreadable);
+    }
 }
 
 /// An entry as tag and arrival.

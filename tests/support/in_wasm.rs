@@ -83,6 +83,7 @@ impl Gateway for InWasm {
                 source_address: shown.source_address,
                 route_name: shown.route_name,
                 trailers: if shown.trailers.is_empty() { None } else { Some(shown.trailers) },
+                response: Vec::new(),
             },
             at,
         );

@@ -78,7 +78,7 @@ fn limits_run_out_when_a_request_is_repeated() {
 fn whose_bucket_and_what_counts_is_told() {
     // rows: L09, L16
     let limits = "limits:\n  \
-        paid: {key: [consumer, method, {header: x-tenant}], rate: 10/s}\n  \
+        paid: {key: [consumer, method, {header: x-tenant}], rate: 10/s, charge: {header: x-cost, max: 500}}\n  \
         guesses: {key: [{address: {v4: 24}}], rate: 3/m, counts: failures}\n\
         trusted_headers: [x-tenant]\nglobal_limits: [guesses, paid]\n";
     let text = format!(
@@ -90,7 +90,7 @@ fn whose_bucket_and_what_counts_is_told() {
     for expected in [
         "`guesses` of address `192.0.2.0/24`: 3 failures at once",
         "`paid` of no consumer method `GET` header x-tenant `(6 bytes)`: 10 at once",
-        "9 left",
+        "9 left; by `x-cost` the response costs up to 500",
     ] {
         assert!(ran.out.contains(expected), "`{expected}` in\n{}", ran.out);
     }

@@ -6,8 +6,8 @@ use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
 use crate::headers::Headers;
 use crate::limit::{
-    Ask, BucketStore, LimitId, LimitReport, Spent, State, StoreFault, Subject, fail, look_again,
-    spend,
+    Ask, BucketKey, BucketStore, Charge, LimitId, LimitReport, Spent, State, StoreFault, Subject,
+    fail, look_again, spend,
 };
 use crate::network::Caller;
 use crate::policy::Policy;
@@ -69,6 +69,29 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         let ask = Ask { gateway: &self.policy.gateway, subject, cost, now: self.now };
         let mut till = Till { policy: self.policy, limits, rule };
         till.spend(ids, &ask, self.buckets, self.trace, Stage::Limits)
+    }
+}
+
+impl Decision<'_, '_> {
+    /// The buckets that took tokens and are charged when the response comes. Only those of a request
+    /// that may pass: what only observe mode forwards has taken nothing, or would have no response.
+    #[inline]
+    pub(crate) fn charges(&self) -> Vec<Charge> {
+        let is_charged = |report: &&LimitReport<'_>| report.limit.charge.is_some() && report.taken;
+        if self.verdict.is_err() || !self.limits.iter().any(|report| is_charged(&report)) {
+            return Vec::new();
+        }
+        let (subject, taken) = (self.subject(), self.route.map_or(1, |route| route.cost.into()));
+        let charges = self.limits.iter().filter(is_charged).map(|report| {
+            let key = BucketKey::new(&self.policy.gateway, report.limit, &subject);
+            Charge::new(report.id, &key, taken)
+        });
+        charges.collect()
+    }
+
+    /// All that is known of the request once its caller is.
+    fn subject(&self) -> Subject<'_> {
+        subject(self.caller, self.route, self.method, &self.headers, self.principal.as_ref())
     }
 }
 
@@ -163,8 +186,12 @@ fn shown(report: &LimitReport<'_>, of: &Subject<'_>) -> String {
     let what = if limit.failures { " failures" } else { "" };
     let (name, burst, interval) = (&limit.told, quota.burst(), quota.interval());
     let rate = format!("`{name}` of {key}: {burst}{what} at once, one each {interval} ns");
+    let charge = match &limit.charge {
+        Some(rule) => format!("; by `{}` the response costs up to {}", rule.header, rule.max),
+        None => String::new(),
+    };
     match state {
-        State::Open { remaining, .. } => format!("{rate}: {remaining} left"),
-        State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns"),
+        State::Open { remaining, .. } => format!("{rate}: {remaining} left{charge}"),
+        State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns{charge}"),
     }
 }

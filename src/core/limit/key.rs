@@ -20,6 +20,8 @@ enum Whose<'k> {
     Subject(&'k Subject<'k>),
     /// Of all newcomers for whom there is no room.
     Everybody,
+    /// As it was written before, and whether there may be any number of such keys.
+    Written(&'k [u8], bool),
 }
 
 impl<'k> BucketKey<'k> {
@@ -27,6 +29,16 @@ impl<'k> BucketKey<'k> {
     /// does not have (no consumer on a public route) is a value of its own.
     pub(crate) const fn new(gateway: &'k str, limit: &'k Limit, of: &'k Subject<'k>) -> Self {
         Self { gateway, limit, whose: Whose::Subject(of) }
+    }
+
+    /// The bucket of a key that [`Self::encode`] wrote.
+    pub(super) const fn written(
+        gateway: &'k str,
+        limit: &'k Limit,
+        name: &'k [u8],
+        is_unbounded: bool,
+    ) -> Self {
+        Self { gateway, limit, whose: Whose::Written(name, is_unbounded) }
     }
 
     /// The bucket that newcomers of this limit share while a store has no room for their own.
@@ -44,6 +56,7 @@ impl<'k> BucketKey<'k> {
         let subject = match self.whose {
             Whose::Subject(subject) => subject,
             Whose::Everybody => return false,
+            Whose::Written(_, is_unbounded) => return is_unbounded,
         };
         let key = &self.limit.key;
         let names_caller = key.consumer || key.credential;
@@ -69,6 +82,7 @@ impl<'k> BucketKey<'k> {
         let (key, subject) = match self.whose {
             Whose::Subject(subject) => (&self.limit.key, subject),
             Whose::Everybody => (&EVERYBODY, &nobody),
+            Whose::Written(name, _) => return out.extend_from_slice(name),
         };
         let is_plain = key.more.is_none() && key.address.is_none_or(|size| size == Prefix::PLAIN);
         if !is_plain {

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// How often a bucket is read and judged again after somebody else was faster. Each loss means that
 /// another request made progress; when all are lost the request is refused.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 
 /// One limit that a request was held against.
 #[derive(Clone, Copy, Debug)]

@@ -39,6 +39,30 @@ impl Vm {
     }
 
     fn decode(&mut self, stream: u32, request: &Request) -> Answer {
+        let (headers, stopped) = match self.show(stream, request) {
+            Ok(seen) => seen,
+            Err(trap) => return Answer::Trapped(trap),
+        };
+        if let Some(state) = self.host().streams.get_mut(&stream) {
+            state.trailers.clone_from(&request.trailers);
+            state.response.clone_from(&request.response);
+        }
+        if stopped.is_some() {
+            return self.stopped(stream);
+        }
+        self.forward(stream, headers)
+    }
+
+    /// Shows the headers of a request to the filter on an open stream and leaves the response out. True:
+    /// the request goes on.
+    ///
+    /// # Panics
+    /// When the VM is dead.
+    pub fn begin(&mut self, stream: u32, request: &Request) -> bool {
+        self.show(stream, request).expect("the VM lives").1.is_none()
+    }
+
+    fn show(&mut self, stream: u32, request: &Request) -> Result<(Vec<Pair>, Option<()>), String> {
         if let Some(state) = self.host().streams.get_mut(&stream) {
             let properties = [
                 (&b"source\0address"[..], &request.source_address),
@@ -51,18 +75,7 @@ impl Vm {
         }
         let end = request.trailers.is_none();
         let name = "proxy_on_request_headers";
-        let (headers, stopped) =
-            match self.callback(stream, name, REQUEST_HEADERS, &request.headers, end) {
-                Ok(seen) => seen,
-                Err(trap) => return Answer::Trapped(trap),
-            };
-        if let Some(state) = self.host().streams.get_mut(&stream) {
-            state.trailers.clone_from(&request.trailers);
-        }
-        if stopped.is_some() {
-            return self.stopped(stream);
-        }
-        self.forward(stream, headers)
+        self.callback(stream, name, REQUEST_HEADERS, &request.headers, end)
     }
 
     /// The rest of a request that goes on.
@@ -77,11 +90,14 @@ impl Vm {
                 Err(trap) => return Answer::Trapped(trap),
             }
         }
-        let upstream = pairs(&[(":status", "200")]);
+        let mut upstream = pairs(&[(":status", "200")]);
+        if let Some(state) = self.host().streams.get_mut(&stream) {
+            upstream.append(&mut state.response);
+        }
         let name = "proxy_on_response_headers";
         match self.callback(stream, name, RESPONSE_HEADERS, &upstream, true) {
             Ok((mut response, None)) => {
-                response.drain(..upstream.len().min(response.len()));
+                response.retain(|(name, _)| name != b":status");
                 Answer::Forwarded { headers, trailers, response }
             }
             Ok((_, Some(()))) => Answer::Stalled,

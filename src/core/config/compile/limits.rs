@@ -6,8 +6,8 @@ use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms::{MAX_BURST, parse_quota, parse_rate};
 use super::super::place::Place;
 use super::names::Names;
-use super::read;
-use crate::limit::{Calendar, KeyParts, Limit, LimitId, Quota};
+use super::{header, read};
+use crate::limit::{Calendar, ChargeRule, KeyParts, Limit, LimitId, Quota};
 use crate::node::Node;
 
 pub(super) use key::Sources;
@@ -58,12 +58,15 @@ fn limit(
     let key = key::parts(node, place, sources, report);
     let observe = read::text(node, "mode") == Some("observe");
     let failures = read::text(node, "counts") == Some("failures");
+    let charge = charge(node);
     if failures {
-        report_failures(&key, place, report);
+        report_failures(&key, charge.is_some(), place, report);
     }
-    let mut add = |window, quota| {
+    let mut add = |window, quota: Quota| {
+        let quota = charge.as_ref().map_or(quota, |charge| quota.with_debt(charge.max));
+        let charge = charge.clone().map(Box::new);
         let limit = Limit::new(name, window, quota, key.clone());
-        all.push(Limit { observe, failures, ..limit });
+        all.push(Limit { observe, failures, charge, ..limit });
     };
     let list = place.field("windows");
     let windows = match node.member("windows") {
@@ -87,13 +90,27 @@ fn limit(
     }
 }
 
+/// How the response tells what a request has cost.
+fn charge(node: &Node<'_>) -> Option<ChargeRule> {
+    let rule = node.member("charge")?;
+    Some(ChargeRule {
+        header: read::text(rule, "header").and_then(header)?,
+        max: read::size(rule, "max").and_then(|max| u32::try_from(max).ok())?,
+        forward: read::flag(rule, "forward"),
+    })
+}
+
 /// What does not go with counting failures.
-fn report_failures(key: &KeyParts, place: &Place<'_>, report: &mut Report) {
+fn report_failures(key: &KeyParts, is_charged: bool, place: &Place<'_>, report: &mut Report) {
     if key.address.is_none() || !key.is_place_alone() {
         let message = "failures are counted by address, and perhaps by route: whom a guess is about must \
                        not pay for it, and those who do not guess must not either";
         let help = "write `key: [address]`, `[{address: {v4: 24, v6: 56}}]` or `[address, route]`";
         report.error(code::FIELDS_CONFLICT, &place.field("key"), message, help);
+    }
+    if is_charged {
+        let message = "a request that is refused has no response of an upstream";
+        report.error(code::FIELDS_CONFLICT, &place.field("charge"), message, "leave it out");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What limits count: whose requests, which of them, and at what cost.
 
-use super::Kind::{self, Either, Integer, List, Object, Text};
-use super::Presence::{Default, Optional};
+use super::Kind::{self, Bool, Either, Integer, List, Object, Text};
+use super::Presence::{Default, Optional, Required};
 use super::Rule::{AtLeastOne, ExactlyOne};
 use super::{Field, Shape, field, shape, word};
 use crate::config::forms;
@@ -69,4 +69,32 @@ pub(super) const COUNTS: Field = field(
         ),
     ]),
     "Which requests take tokens.",
+);
+
+pub(super) const CHARGED: Field = field(
+    "charge",
+    Optional,
+    Object(&CHARGE),
+    "Takes more tokens when the upstream's response says what the request has cost.",
+);
+
+static CHARGE: Shape = shape(
+    "a charge",
+    &[
+        field(
+            "header",
+            Required,
+            Text(&forms::HEADER),
+            "The response header that holds the cost: a whole number. What cannot be read so, and two lines, count as `max`; none adds nothing.",
+        ),
+        field(
+            "max",
+            Required,
+            Integer { min: 1, max: forms::MAX_BURST },
+            "The most that one request costs; a larger number counts as this.",
+        ),
+        field("forward", Default("false"), Bool, "Lets the header go on to the caller."),
+    ],
+    &[],
+    "What a request has cost, as its response tells it.",
 );

@@ -4,7 +4,7 @@ use super::Kind::{self, Day, Integer, List, Object, Text};
 use super::Presence::{Default, From, Optional, Required};
 use super::Rule::{self, ExactlyOne, Needs};
 use super::document::{LIMITS, MODE, NETWORKS, SCOPES};
-use super::limits::{COUNTS, KEY};
+use super::limits::{CHARGED, COUNTS, KEY};
 use super::tokens::{CONDITIONS, SCHEDULED};
 use super::{Field, Shape, field, shape, word};
 use crate::config::forms;
@@ -35,6 +35,7 @@ pub(super) static LIMIT: Shape = shape(
             "Whether its refusals are carried out. A limit that observes counts and is recorded, and callers are told nothing of it.",
         ),
         COUNTS,
+        CHARGED,
     ],
     &[ExactlyOne(&["rate", "quota", "windows"]), BURST_RULE, RESETS_RULE],
     "How many requests are admitted, and who shares that number.",

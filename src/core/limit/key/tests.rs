@@ -183,3 +183,20 @@ fn what_anybody_can_multiply_is_kept_apart() {
     assert!(unbounded(by_consumer(), &Subject { trusted: &[(3, Field::One(b"a"))], ..known }));
     assert!(!unbounded(by_consumer(), &Subject { trusted: &[(1, Field::One(b"a"))], ..known }));
 }
+
+#[test]
+fn a_key_that_was_written_is_the_same_bucket() {
+    let subject = Subject { consumer: Some("a"), method: Some("GET"), ..Subject::default() };
+    let quota = Quota::new(1, 1, 1).unwrap_or_else(|| panic!("one"));
+    let limit = Limit::new("l", None, quota, KeyParts { consumer: true, ..more() });
+    let key = BucketKey::new("gw", &limit, &subject);
+    let (mut first, mut again) = (Vec::new(), Vec::new());
+    key.encode(&mut first);
+    let written = BucketKey::written("gw", &limit, &first, key.is_unbounded());
+    written.encode(&mut again);
+    assert_eq!((&first, key.is_unbounded()), (&again, written.is_unbounded()));
+    let (mut shared, mut again) = (Vec::new(), Vec::new());
+    key.overflow().encode(&mut shared);
+    written.overflow().encode(&mut again);
+    assert_eq!(shared, again);
+}
