@@ -19,6 +19,8 @@ mod contexts;
 mod counters;
 #[path = "host/faults.rs"]
 mod faults;
+#[path = "host/fleet.rs"]
+mod fleet;
 #[path = "host/interface.rs"]
 mod interface;
 #[path = "host/keys.rs"]

@@ -3,6 +3,7 @@
 mod bucket;
 mod calendar;
 mod charge;
+mod fleet;
 mod key;
 mod lease;
 mod parts;
@@ -11,6 +12,7 @@ mod store;
 
 pub use bucket::Quota;
 pub use charge::Charge;
+pub use fleet::{Breaker, Fleet, Inquiry, MAX_ANSWER, Standing, Verdict};
 pub use key::BucketKey;
 pub use lease::Lease;
 pub use store::{BucketStore, MemoryStore, StoreFault};
@@ -18,8 +20,9 @@ pub use store::{BucketStore, MemoryStore, StoreFault};
 pub(crate) use bucket::{MAX_COUNT, State};
 pub(crate) use calendar::Calendar;
 pub(crate) use charge::ChargeRule;
+pub(crate) use fleet::{Figures, FleetPart, Known, Names, OnError, Origin};
 pub(crate) use parts::{KeyParts, More, Named, Prefix, Subject};
-pub(crate) use spend::{Ask, LimitReport, Spent, fail, look_again, spend};
+pub(crate) use spend::{Ask, LimitReport, Spent, fail, look_again, pay, spend};
 
 use crate::time::SECOND;
 
@@ -44,6 +47,8 @@ pub struct Limit {
     pub(crate) failures: bool,
     /// How the response tells what a request has cost.
     pub(crate) charge: Option<Box<ChargeRule>>,
+    /// What makes it a fleet's, if it is one.
+    pub(crate) fleet: Option<Box<FleetPart>>,
     /// What `RateLimit-Policy` says of it, but for the length of a calendar window at the end.
     pub(crate) policy_item: Box<str>,
 }
@@ -75,6 +80,7 @@ impl Limit {
             observe: false,
             failures: false,
             charge: None,
+            fleet: None,
             policy_item: policy_item.into(),
         }
     }

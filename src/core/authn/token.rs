@@ -274,7 +274,7 @@ fn header_name(rules: &Issuer, subject: &str) -> Option<Box<str>> {
         return None;
     }
     let mut name = [&rules.name, ":"].concat();
-    escape(&mut name, subject);
+    escape(&mut name, subject.as_bytes());
     Some(name.into())
 }
 

@@ -38,8 +38,12 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         Ask { gateway: &self.policy.gateway, subject, cost, now: self.now }
     }
 
-    /// Others may have failed while this request waited.
+    /// Others may have failed while this request waited for keys. One that waits for the rate limit service
+    /// has a good credential.
     fn look_for_failures(&mut self) -> Result<(), Denial> {
+        if let Some((Some(_), _)) = self.counted {
+            return Ok(());
+        }
         let ask = self.early();
         let Decision { limits, rule, .. } = &mut self.decision;
         let seen = look_again(limits, &ask, self.buckets);
@@ -59,6 +63,10 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
 
     /// The route's other limits and the consumer's, without those that were spent before.
     pub(super) fn spend_limits(&mut self, route: &'p Route) -> Result<(), Denial> {
+        // A walk that has asked the rate limit service has spent them before.
+        if let Some((Some(_), _)) = self.counted {
+            return Ok(());
+        }
         let Decision { caller, principal, limits, rule, method, headers, .. } = &mut self.decision;
         let principal = principal.as_ref();
         let subject = subject(*caller, Some(route), *method, headers, principal);
@@ -95,7 +103,9 @@ impl Decision<'_, '_> {
     }
 }
 
-fn subject<'k>(
+/// Whose request it is, for limits that look at more than the address.
+#[inline]
+pub(super) fn subject<'k>(
     caller: Caller,
     route: Option<&'k Route>,
     method: Option<&'k str>,

@@ -1,7 +1,7 @@
 //! Whose bucket: the parts of a limit's key, written so that no two buckets have one name.
 
-use super::Limit;
 use super::parts::{KeyParts, More, Prefix, Subject, Value};
+use super::{Limit, Names, Quota};
 use crate::address::Address;
 use crate::network::Country;
 
@@ -73,6 +73,45 @@ impl<'k> BucketKey<'k> {
     /// The limit's name.
     pub fn limit(&self) -> &'k str {
         self.limit.name()
+    }
+
+    /// The parts that the limit's key names and what they are here, always in the same order; `-` is a part
+    /// that the request does not have. `consumer` and `credential` stand for those of the subject, in ASCII.
+    pub(super) fn write_parts(
+        &self,
+        (consumer, credential): Names<'_>,
+        write: &mut dyn FnMut(&str, &[u8]),
+    ) {
+        let Whose::Subject(subject) = self.whose else { return };
+        let key = &self.limit.key;
+        let mut part = |is_part: bool, name: &str, text: Option<&str>| {
+            if is_part {
+                write(name, text.unwrap_or("-").as_bytes());
+            }
+        };
+        part(key.consumer, "consumer", consumer);
+        part(key.credential, "credential", credential);
+        part(key.route, "route", subject.route);
+        if let Some(Prefix { v4, v6 }) = key.address {
+            let mut text = Vec::new();
+            match subject.address {
+                Some(address) => address.network(v4, v6).write(&mut text),
+                None => text.push(b'-'),
+            }
+            part(true, "address", str::from_utf8(&text).ok());
+        }
+        let Some(more) = &key.more else { return };
+        part(more.method, "method", subject.registered());
+        part(more.country, "country", subject.country.as_ref().map(|country| country.as_str()));
+        for (name, named) in &more.named {
+            let name = [named.prefix(), name].concat();
+            part(true, &name, Some(&subject.value(*named).told()));
+        }
+    }
+
+    /// The number of the limit: a store may keep something that is worth nothing under another one.
+    pub fn quota(&self) -> &'k Quota {
+        &self.limit.quota
     }
 
     /// Writes the key so that no two keys are written alike: each part carries its length, or has but

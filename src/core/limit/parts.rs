@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::address::Address;
-use crate::authn::claim_value::{ClaimValue, Scalar};
+use crate::authn::claim_value::{ClaimValue, Scalar, escape};
 use crate::authn::token::ClaimId;
 use crate::method;
 use crate::network::Country;
@@ -61,6 +61,16 @@ impl Named {
         match self {
             Self::Claim(_) => b'c',
             Self::Header(_) => b'h',
+        }
+    }
+}
+
+impl Named {
+    /// What stands before its name where both kinds stand beside other parts.
+    pub(super) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Claim(_) => "claim:",
+            Self::Header(_) => "header:",
         }
     }
 }
@@ -125,6 +135,26 @@ impl KeyParts {
             values.push((Cow::Owned(format!("{what} {name}")), value));
         }
         values
+    }
+}
+
+impl Value<'_> {
+    /// As visible ASCII, for a service that counts by texts; no two values are told alike. An escaped text has
+    /// no space, and a `%` only before two digits.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::None => "-".to_owned(),
+            Self::Bytes([]) => "%".to_owned(),
+            Self::Bytes(b"-") => "%2D".to_owned(),
+            Self::Bytes(bytes) => {
+                let mut text = String::with_capacity(bytes.len());
+                escape(&mut text, bytes);
+                text
+            }
+            // The two zeros are one number.
+            Self::Number(number) => format!("number {}", number + 0.0),
+            Self::Bool(flag) => format!("boolean {flag}"),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Several limits on one request: look at all, refuse without spending, else spend.
 
 use super::bucket::{Quota, State};
+use super::fleet::Origin;
 use super::key::BucketKey;
 use super::parts::Subject;
 use super::store::{BucketStore, StoreFault};
@@ -19,6 +20,7 @@ pub(crate) struct LimitReport<'p> {
     pub(crate) state: State,
     /// Whether its tokens were taken. If not, what it has left is what was there before.
     pub(crate) taken: bool,
+    pub(crate) origin: Origin,
 }
 
 impl LimitReport<'_> {
@@ -76,7 +78,7 @@ pub(crate) fn spend<'p, S: BucketStore>(
         if refused.is_none() && state.is_empty() && !limit.observe {
             refused = Some(id);
         }
-        reports.push(LimitReport { id, limit, state, taken: false });
+        reports.push(LimitReport { id, limit, state, taken: false, origin: Origin::Process });
         match first {
             None => first = Some(ticket),
             Some(_) => others.push(ticket),
@@ -92,7 +94,7 @@ pub(crate) fn spend<'p, S: BucketStore>(
             report.state = untaken(report, ask);
             continue;
         }
-        match take(report, ticket, ask, store) {
+        match take(report.limit, report.state, ticket, ask, store) {
             Err(_) if report.limit.observe => continue,
             state => report.state = state?,
         }
@@ -113,9 +115,9 @@ pub(crate) fn look_again<S: BucketStore>(
 ) -> Result<Spent, StoreFault> {
     let mut refused = Spent::Yes;
     for report in reports.iter_mut().filter(|report| report.limit.failures) {
-        match look(report.limit, ask, store) {
+        match pay(report.limit, ask, store, false) {
             Err(_) if report.limit.observe => continue,
-            seen => report.state = seen?.0,
+            seen => report.state = seen?,
         }
         if report.state.is_empty() && !report.limit.observe && refused == Spent::Yes {
             refused = Spent::No(report.id);
@@ -128,11 +130,23 @@ pub(crate) fn look_again<S: BucketStore>(
 /// nothing is: the request is refused in any case.
 pub(crate) fn fail<S: BucketStore>(reports: &mut [LimitReport<'_>], ask: &Ask<'_>, store: &mut S) {
     for report in reports.iter_mut().filter(|report| report.limit.failures) {
-        let Ok((state, ticket)) = look(report.limit, ask, store) else { continue };
-        report.state = state;
-        let Ok(state) = take(report, ticket, ask, store) else { continue };
-        report.state = state;
-        report.taken = !state.is_empty();
+        if let Ok(state) = pay(report.limit, ask, store, true) {
+            report.state = state;
+            report.taken = !state.is_empty();
+        }
+    }
+}
+
+/// Takes what the request costs from one limit, or only looks whether it is there.
+pub(crate) fn pay<S: BucketStore>(
+    limit: &Limit,
+    ask: &Ask<'_>,
+    store: &mut S,
+    takes: bool,
+) -> Result<State, StoreFault> {
+    match look(limit, ask, store)? {
+        (state @ State::Open { .. }, ticket) if takes => take(limit, state, ticket, ask, store),
+        (state, _) => Ok(state),
     }
 }
 
@@ -168,7 +182,8 @@ fn untaken(report: &LimitReport<'_>, ask: &Ask<'_>) -> State {
 
 /// Takes the tokens that were seen, or looks again as long as others are faster.
 fn take<S: BucketStore>(
-    &LimitReport { limit, mut state, .. }: &LimitReport<'_>,
+    limit: &Limit,
+    mut state: State,
     mut ticket: S::Ticket,
     ask: &Ask<'_>,
     store: &mut S,

@@ -5,6 +5,7 @@ mod key;
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms::{MAX_BURST, parse_quota, parse_rate};
 use super::super::place::Place;
+use super::fleet::{self, Fleet};
 use super::names::Names;
 use super::{header, read};
 use crate::limit::{Calendar, ChargeRule, KeyParts, Limit, LimitId, Quota};
@@ -29,6 +30,7 @@ pub(super) struct Limits<'n> {
 
 pub(super) fn compile<'n>(
     document: &'n Node<'n>,
+    fleet: Option<&Fleet>,
     sources: &mut Sources<'_>,
     report: &mut Report,
 ) -> Limits<'n> {
@@ -36,7 +38,11 @@ pub(super) fn compile<'n>(
     let section = Place::TOP.field("limits");
     let (mut all, mut ends) = (Vec::new(), Vec::new());
     for (name, node) in names.nodes() {
-        limit(name, node, &section.field(name), &mut all, sources, report);
+        let place = section.field(name);
+        let start = all.len();
+        limit(name, node, &place, &mut all, sources, report);
+        let windows = all.get_mut(start..).unwrap_or_default();
+        fleet::part(node, fleet, windows, &place, report);
         ends.push(all.len());
     }
     if all.len() > MAX_LIMITS {
@@ -248,6 +254,11 @@ impl Limits<'_> {
     /// Whether any limit counts by address.
     pub(super) fn need_address(&self) -> bool {
         self.all.iter().any(|limit| limit.key.address.is_some())
+    }
+
+    /// Whether any limit is a fleet's.
+    pub(super) fn has_fleet(&self) -> bool {
+        self.all.iter().any(|limit| limit.fleet.is_some())
     }
 
     pub(super) fn finish(self) -> Box<[Limit]> {

@@ -200,3 +200,42 @@ fn a_key_that_was_written_is_the_same_bucket() {
     written.overflow().encode(&mut again);
     assert_eq!(shared, again);
 }
+
+#[test]
+fn a_service_tells_every_value_apart() {
+    // L09
+    let quota = Quota::new(1, 1, 1).unwrap_or_else(|| panic!("one"));
+    let prefix = Some(Prefix { v4: 24, v6: 48 });
+    let limit = Limit::new("l", None, quota, KeyParts { address: prefix, ..more() });
+    let told = |claim: Option<ClaimValue>, line: Option<&[u8]>| {
+        let trusted: Vec<_> = line.map(|line| (3, Field::One(line))).into_iter().collect();
+        let subject = Subject {
+            address: address("198.51.100.7"),
+            method: Some("GET"),
+            country: Some(Country(*b"SE")),
+            claims: &[claim],
+            trusted: &trusted,
+            ..Subject::default()
+        };
+        let mut parts = Vec::new();
+        BucketKey::new("gw", &limit, &subject).write_parts((None, None), &mut |name, value| {
+            parts.push(format!("{name}={}", String::from_utf8_lossy(value)));
+        });
+        parts
+    };
+    assert_eq!(
+        told(Some(text("a b")), Some(b"\xff")),
+        ["address=198.51.100.0", "method=GET", "country=SE", "claim:t=a%20b", "header:x=%FF"]
+    );
+    let number = |number| Some(ClaimValue::One(Scalar::Number(number)));
+    let bools = [true, false].map(|flag| Some(ClaimValue::One(Scalar::Bool(flag))));
+    let texts = ["", "-", "%", "%2D", "1", "true", "number 1", "boolean true"];
+    let mut all: Vec<_> = texts.map(|one| told(Some(text(one)), None)).into_iter().collect();
+    all.extend(bools.map(|flag| told(flag, None)));
+    all.extend([told(None, None), told(number(1.0), None), told(number(0.0), None)]);
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), count);
+    assert_eq!(told(number(0.0), None), told(number(-0.0), None));
+}
