@@ -175,7 +175,12 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
     fn walk(mut self) -> Step<'p, 'r> {
         self.decision.verdict = match self.run() {
             Ok(grant) => Ok(grant),
-            Err(Halt::Refused(denial)) => Err(denial),
+            Err(Halt::Refused(denial)) => {
+                if denial.is_failure() {
+                    self.count_failure();
+                }
+                Err(denial)
+            }
             Err(Halt::Ask(question)) => {
                 let limits = self.decision.limits.iter();
                 let spent = limits.map(|one| (one.id, one.state, one.taken, one.origin)).collect();

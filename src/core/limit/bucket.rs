@@ -100,6 +100,30 @@ impl Quota {
         (count > 0 && count <= MAX_COUNT).then_some(quota)
     }
 
+    /// The same, charged afterwards with at most `max` tokens for one request: it may owe as much as all
+    /// requests that empty a full bucket at once can cost. What is owed and a bucket take 366 days at most.
+    /// A calendar window owes nothing to the next one.
+    pub(crate) fn with_debt(self, max: u32) -> Self {
+        let debt = match self.calendar {
+            None => self.fill().saturating_mul(max.into()),
+            Some(_) => 0,
+        };
+        Self { debt: debt.min(MAX_FILL.saturating_sub(self.fill())), ..self }
+    }
+
+    /// How far below empty the bucket can be, in nanoseconds of its refilling.
+    pub(crate) const fn debt(&self) -> u64 {
+        self.debt
+    }
+
+    /// The arrival once some tokens are taken, be they there or not.
+    pub(crate) fn charged(&self, arrival: u64, tokens: u64, now: Timestamp) -> u64 {
+        let full = self.full(now);
+        let arrival = self.held(arrival, full);
+        let charged = arrival.saturating_add(self.interval.saturating_mul(tokens));
+        charged.min(self.furthest(full))
+    }
+
     /// Nanoseconds between two arrivals: of a bucket the time in which a token comes back.
     pub const fn interval(&self) -> u64 {
         self.interval
