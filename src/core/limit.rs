@@ -5,6 +5,7 @@ mod calendar;
 mod fleet;
 mod key;
 mod lease;
+mod look;
 mod spend;
 mod store;
 
@@ -12,6 +13,7 @@ pub use bucket::Quota;
 pub use fleet::{Breaker, Fleet, Inquiry, MAX_ANSWER, Standing, Verdict};
 pub use key::BucketKey;
 pub use lease::Lease;
+pub use look::{LimitLook, Refill};
 pub use store::{BucketStore, MemoryStore, StoreFault};
 
 pub(crate) use bucket::{MAX_COUNT, State};
