@@ -70,7 +70,8 @@ pub use explain::{Stage, Trace};
 pub use few::Few;
 pub use limit::{
     Breaker, BucketKey, BucketStore, Charge, Entry, Fleet, Flights, Inquiry, Lease, Limit,
-    MAX_ANSWER, MemoryStore, Place, Quota, Shared, SharedValues, Standing, StoreFault, Verdict,
+    LimitLook, MAX_ANSWER, MemoryStore, Place, Quota, Refill, Shared, SharedValues, Standing,
+    StoreFault, Verdict,
 };
 pub use network::Country;
 pub use path::Path;

@@ -470,7 +470,10 @@ fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Met
     let limited = Err(Denial::RateLimited) == decision.verdict()
         || Err(Denial::ConcurrencyLimited) == decision.verdict();
     if let (true, Some(limit)) = (limited, decision.rule()) {
-        metrics.limit_refusal(gateway, limit);
+        metrics.limit_refusal("limit_refusals", gateway, limit);
+    }
+    for limit in decision.observed_limits() {
+        metrics.limit_refusal("observed_limit_refusals", gateway, limit.name());
     }
     for limit in decision.limits_without_service() {
         metrics.fleet_fallback(gateway, limit);

@@ -348,7 +348,9 @@ fn a_crowded_set_is_tighter_and_never_looser() {
     let crowd = |vm: &[u8]| {
         let record = |tag: u16| [&[0, 7][..], &tag.to_le_bytes(), &[9; 4], &[1, 0], vm].concat();
         let records: Vec<u8> = (0..512).flat_map(record).collect();
-        keys().for_each(|key| drop(process.set_shared(&key, &records, 0)));
+        for key in keys() {
+            process.set_shared(&key, &records, 0);
+        }
     };
     let streams = fill(&mut one, &good());
     let (roster, _) = process.shared(b"pf1/r\0\0").expect("a roster");

@@ -20,7 +20,7 @@ thread_local! {
 /// A configuration of this thread's VM.
 pub struct InWasm {
     root: u32,
-    /// The name that its buckets are kept under.
+    /// The name under which it was configured first: a reload keeps it.
     gateway: Value,
     as_text: bool,
     listener: Listener,

@@ -6,8 +6,8 @@ use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
 use crate::headers::Headers;
 use crate::limit::{
-    Ask, BucketKey, BucketStore, Charge, LimitId, LimitReport, Spent, State, StoreFault, Subject,
-    fail, look_again, spend,
+    Ask, BucketKey, BucketStore, Charge, LimitId, LimitReport, Spent, StoreFault, Subject, fail,
+    look_again, spend,
 };
 use crate::network::Caller;
 use crate::policy::Policy;
@@ -56,7 +56,7 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         fail(&mut self.decision.limits, &ask, self.buckets);
         for report in self.decision.limits.iter().filter(|report| report.taken) {
             if report.limit.failures {
-                self.trace.note(Stage::Authenticate, || shown(report, &ask.subject));
+                self.trace.limit(Stage::Authenticate, || report.look(&ask));
             }
         }
     }
@@ -169,7 +169,7 @@ impl Till<'_, '_> {
         let reported = self.limits.len();
         let spent = spend(limits(), ask, buckets, self.limits);
         for report in self.limits.iter().skip(reported) {
-            trace.note(stage, || shown(report, &ask.subject));
+            trace.limit(stage, || report.look(ask));
         }
         self.refusal(spent)
     }
@@ -178,7 +178,7 @@ impl Till<'_, '_> {
         match spent {
             Ok(Spent::Yes) => Ok(()),
             Ok(Spent::No(id)) => {
-                let limit = self.policy.limits.get(usize::from(id.0));
+                let limit = self.policy.limit(id);
                 *self.rule = limit.map(|limit| limit.name());
                 match limit.and_then(|limit| limit.concurrent) {
                     Some(_) => Err(Denial::ConcurrencyLimited),
@@ -187,32 +187,5 @@ impl Till<'_, '_> {
             }
             Err(_) => Err(Denial::HostFailure),
         }
-    }
-}
-
-fn shown(report: &LimitReport<'_>, of: &Subject<'_>) -> String {
-    let LimitReport { limit, state, .. } = report;
-    let key = limit.key.values(of).into_iter().map(|(part, value)| match value {
-        Some(value) => format!("{part} `{value}`"),
-        None => format!("no {part}"),
-    });
-    let (key, quota) = (key.collect::<Vec<_>>().join(" "), limit.quota);
-    if let Some(in_flight) = report.in_flight() {
-        return format!(
-            "`{}` of {key}: {} at once, {in_flight} in flight",
-            limit.told,
-            quota.burst()
-        );
-    }
-    let what = if limit.failures { " failures" } else { "" };
-    let (name, burst, interval) = (&limit.told, quota.burst(), quota.interval());
-    let rate = format!("`{name}` of {key}: {burst}{what} at once, one each {interval} ns");
-    let charge = match &limit.charge {
-        Some(rule) => format!("; by `{}` the response costs up to {}", rule.header, rule.max),
-        None => String::new(),
-    };
-    match state {
-        State::Open { remaining, .. } => format!("{rate}: {remaining} left{charge}"),
-        State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns{charge}"),
     }
 }
