@@ -14,7 +14,7 @@ use crate::authn::signature::SignatureVerifier;
 use crate::authn::tokens::Tokens;
 use crate::decision::{Decision, Grant};
 use crate::explain::{Stage, Trace};
-use crate::limit::{BucketStore, Inquiry, LimitId, LimitReport, Origin, State, Verdict};
+use crate::limit::{BucketStore, Inquiry, LimitId, LimitReport, Origin, State, Verdict, leave};
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::request::Request;
@@ -175,7 +175,10 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
     fn walk(mut self) -> Step<'p, 'r> {
         self.decision.verdict = match self.run() {
             Ok(grant) => Ok(grant),
-            Err(Halt::Refused(denial)) => Err(denial),
+            Err(Halt::Refused(denial)) => {
+                leave(&mut self.decision.limits, self.buckets);
+                Err(denial)
+            }
             Err(Halt::Ask(question)) => {
                 let limits = self.decision.limits.iter();
                 let spent = limits.map(|one| (one.id, one.state, one.taken, one.origin)).collect();

@@ -20,7 +20,7 @@ pub(crate) use bucket::{MAX_COUNT, State};
 pub(crate) use calendar::Calendar;
 pub(crate) use fleet::{Figures, FleetPart, Known, Names, OnError, Origin};
 pub(crate) use key::{KeyParts, Subject};
-pub(crate) use spend::{Ask, LimitReport, Spent, pay, spend};
+pub(crate) use spend::{Ask, LimitReport, Spent, leave, pay, spend};
 
 use crate::time::SECOND;
 

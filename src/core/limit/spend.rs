@@ -52,7 +52,8 @@ pub(crate) enum Spent {
 /// Takes what the request costs from each limit, or nothing from any. Limits that only look on hold
 /// nobody up, be they empty or out of reach.
 ///
-/// Requests in flight are counted between the look and the spending, and no more if that comes to nothing.
+/// Requests in flight are counted between the look and the spending. A request that is refused after that, here
+/// or later, has to [`leave`].
 ///
 /// The host has no swap of several keys at once. When another request empties a later bucket between
 /// the look and the spending, the tokens already taken stay taken: at most those of one request a limit.
@@ -88,11 +89,9 @@ pub(crate) fn spend<'p, S: BucketStore>(
     if refused.is_none() && !flights.is_empty() {
         refused = enter(&flights, ask, store, reports)?;
     }
-    let (buckets, flights) = reports.split_at_mut(looked_at);
-    let buckets = buckets.iter_mut().skip(before);
+    let buckets = reports.iter_mut().take(looked_at).skip(before);
     if let Some(id) = refused {
         buckets.for_each(|report| report.state = untaken(report, ask));
-        leave(flights, store);
         return Ok(Spent::No(id));
     }
     for (report, ticket) in buckets.zip(first.into_iter().chain(others)) {
@@ -102,9 +101,7 @@ pub(crate) fn spend<'p, S: BucketStore>(
         }
         report.taken = !report.state.is_empty();
         if !report.taken && !report.limit.observe {
-            let id = report.id;
-            leave(flights, store);
-            return Ok(Spent::No(id));
+            return Ok(Spent::No(report.id));
         }
     }
     Ok(Spent::Yes)
@@ -148,10 +145,10 @@ fn enter<'p, S: BucketStore>(
     Ok(None)
 }
 
-/// Takes back what [`enter`] has done.
-#[inline(never)]
-fn leave<S: BucketStore>(flights: &mut [LimitReport<'_>], store: &mut S) {
-    for report in flights.iter_mut().filter(|report| report.taken) {
+/// A request that is refused is not in flight.
+pub(crate) fn leave<S: BucketStore>(reports: &mut [LimitReport<'_>], store: &mut S) {
+    let flights = reports.iter_mut().filter(|report| report.limit.concurrent.is_some());
+    for report in flights.filter(|report| report.taken) {
         store.leave();
         report.taken = false;
         report.state = State::places(report.state.remaining().saturating_add(1));
@@ -292,6 +289,38 @@ mod tests {
         assert_eq!(go(&wide, &mut store), Spent::Yes);
         assert_eq!(go(&wide, &mut store), Spent::Yes);
         assert_eq!(go(&wide, &mut store), Spent::No(LimitId(0)));
+    }
+
+    #[test]
+    fn what_is_in_flight_is_entered_last_and_left_if_it_comes_to_nothing() {
+        let flights = |name, most| {
+            let limit = Limit::of_flights(name, most, KeyParts::default());
+            limit.unwrap_or_else(|| panic!("{name}"))
+        };
+        let limits = [flights("wide", 3), limit("rate", 2), flights("narrow", 1)];
+        let mut store = Contended::default();
+        assert_eq!(go(&limits, &mut store), Spent::Yes);
+        // As the walk does it that refuses.
+        let mut refused = |limits: &[Limit], why: u16| {
+            let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
+            let now = Timestamp::from_unix_nanos(1_800_000_000 * SECOND);
+            let ask = Ask { gateway: "gw", subject: Subject::default(), cost: 1, now };
+            let mut reports = Vec::new();
+            let spent = spend(numbered, &ask, &mut store, &mut reports);
+            assert_eq!(spent, Ok(Spent::No(LimitId(why))));
+            leave(&mut reports, &mut store);
+            let seen = reports.iter().map(|report| (report.limit.name(), report.in_flight()));
+            seen.map(|(name, count)| format!("{name} {count:?}")).collect::<Vec<_>>().join(", ")
+        };
+        for _ in 0..5 {
+            assert_eq!(refused(&limits, 2), "rate None, wide Some(1), narrow Some(1)");
+        }
+        // A token and two places are left; then an empty bucket is all that is looked at.
+        let wide = [flights("wide", 3), limit("rate", 2)];
+        assert_eq!(go(&wide, &mut store), Spent::Yes);
+        assert_eq!(go(&wide, &mut store), Spent::No(LimitId(1)));
+        assert_eq!(go(&wide[..1], &mut store), Spent::Yes);
+        assert_eq!(go(&wide[..1], &mut store), Spent::No(LimitId(0)));
     }
 
     #[test]
