@@ -75,6 +75,25 @@ fn limits_run_out_when_a_request_is_repeated() {
 }
 
 #[test]
+fn requests_that_are_repeated_are_all_in_flight() {
+    let text = policy()
+        .replace(
+            "limits:\n  per-address",
+            "limits:\n  flights: {key: [route], concurrent: 2}\n  per-address",
+        )
+        .replace("limits: [per-address]", "limits: [per-address, flights]");
+    let header = format!("x-api-key: {KEY}");
+    let request = ["--path", "/orders/1", "--peer", "192.0.2.1", "--header", &header, "--repeat"];
+    let repeated = |times| explain("flights.yaml", &text, &[&request[..], &[times]].concat());
+    let second = repeated("2");
+    assert_eq!(second.code, 0, "{}{}", second.out, second.err);
+    assert!(second.out.contains("`flights`: 2 at once, 2 in flight"), "{}", second.out);
+    let third = repeated("3");
+    assert_eq!(third.code, 4);
+    assert!(third.out.contains("refused: concurrency_limited by `flights`"), "{}", third.out);
+}
+
+#[test]
 fn a_request_from_a_file_is_the_same_request() {
     let request = File::new(
         "request.yaml",
