@@ -11,6 +11,7 @@
 
 mod gateway {
     mod bound;
+    mod charges;
     mod flights;
     mod flood;
     mod limits;

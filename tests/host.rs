@@ -11,6 +11,8 @@
 
 #[path = "host/bytes.rs"]
 mod bytes;
+#[path = "host/charges.rs"]
+mod charges;
 #[path = "host/contexts.rs"]
 mod contexts;
 #[path = "host/counters.rs"]

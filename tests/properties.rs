@@ -21,6 +21,8 @@ use portcullis_tests::template::{FIXED_NOW, api_key, digest, fill_value};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+#[path = "properties/charges.rs"]
+mod charges;
 #[path = "properties/tokens.rs"]
 mod of_tokens;
 

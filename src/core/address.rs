@@ -39,11 +39,11 @@ impl Address {
         Some(Self::V4(embedded))
     }
 
-    /// The part that one caller is counted by: an IPv4 address whole, of an IPv6 address its /64.
-    pub(crate) const fn subscriber(self) -> Self {
+    /// The address without the bits behind a prefix of this length: of IPv4 and of IPv6.
+    pub(crate) fn network(self, v4: u8, v6: u8) -> Self {
         match self {
-            Self::V4(_) => self,
-            Self::V6(bits) => Self::V6(bits & !0xffff_ffff_ffff_ffff),
+            Self::V4(bits) => Self::V4(bits & !u32::MAX.checked_shr(v4.into()).unwrap_or(0)),
+            Self::V6(bits) => Self::V6(bits & !u128::MAX.checked_shr(v6.into()).unwrap_or(0)),
         }
     }
 

@@ -64,7 +64,8 @@ impl Decision<'_, '_> {
         }
         record
             .words(member!("scopes_missing"), policy.scopes.names_of(self.missing.iter().copied()));
-        record.objects(member!("limits"), &self.limits, |object, report| {
+        let counted = self.limits.iter().filter(|report| report.counted());
+        record.objects(member!("limits"), counted, |object, report| {
             object.word(member!("name"), report.limit.name());
             if let Some(window) = report.limit.window() {
                 object.word(member!("window"), window);

@@ -176,6 +176,9 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
         self.decision.verdict = match self.run() {
             Ok(grant) => Ok(grant),
             Err(Halt::Refused(denial)) => {
+                if denial.is_failure() {
+                    self.count_failure();
+                }
                 leave(&mut self.decision.limits, self.buckets);
                 Err(denial)
             }

@@ -11,7 +11,7 @@ use crate::authn::extract::Source;
 use crate::decision::{Decision, Outcome};
 use crate::few::Few;
 use crate::json::{Object, member, push_number};
-use crate::limit::{LimitReport, State};
+use crate::limit::{Charge, LimitReport, State};
 use crate::reason::{Denial, Public};
 use crate::request::Field;
 use crate::time::{SECOND, Timestamp};
@@ -44,6 +44,10 @@ pub struct Forward<'d> {
     pub set: Few<(&'d str, Cow<'d, [u8]>), 4>,
     /// Response headers to add.
     pub response: ResponseLines,
+    /// What the response's headers are to be held against when they come: see [`Policy::charge`].
+    ///
+    /// [`Policy::charge`]: crate::Policy::charge
+    pub charges: Vec<Charge>,
 }
 
 /// A reply by the gateway itself.
@@ -82,6 +86,7 @@ impl<'r> Decision<'_, 'r> {
                 .response
                 .extend(named(rate_limit_headers(&self.limits, self.now).into_iter().flatten()));
         }
+        forward.charges = self.charges();
         forward.response.extend(named(self.schedule_headers()));
         let key = self.principal.as_ref().and_then(|principal| principal.key());
         let retiring = key.filter(|key| key.is_retiring());
@@ -262,7 +267,10 @@ fn rate_limit_headers(
 /// Limits that callers are told of.
 fn told<'l, 'p>(limits: &'l [LimitReport<'p>]) -> impl Iterator<Item = &'l LimitReport<'p>> {
     // What is in flight does not refill, so there is nothing to tell of it.
-    limits.iter().filter(|report| !report.limit.observe && report.limit.concurrent.is_none())
+    let is_told = |report: &&LimitReport<'_>| {
+        !report.limit.observe && report.limit.concurrent.is_none() && report.counted()
+    };
+    limits.iter().filter(is_told)
 }
 
 /// Lines of a response as they are kept until it comes.

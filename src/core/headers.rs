@@ -20,6 +20,8 @@ pub(crate) enum Role {
     /// May hold a token behind its scheme, or a credential of somebody else's.
     Authorization,
     Country,
+    /// Set or removed by the hop in front: the position among the policy's trusted headers.
+    Trusted(u8),
     /// Carries a credential: the position among the policy's header sources.
     Credential(u8),
     /// The same, and in its exact spelling it goes on to the upstream.
@@ -83,7 +85,11 @@ impl NameTable {
         let read = matches!(
             self.find(name),
             Some((
-                Role::Country | Role::Cookie | Role::Authorization | Role::ForwardedCredential(_),
+                Role::Country
+                    | Role::Trusted(_)
+                    | Role::Cookie
+                    | Role::Authorization
+                    | Role::ForwardedCredential(_),
                 _
             ))
         );
@@ -101,7 +107,9 @@ impl NameTable {
     pub(crate) fn is_stripped(&self, name: &[u8]) -> bool {
         match self.find(name) {
             Some((Role::Stripped | Role::Credential(_), _)) => true,
-            Some((Role::Country | Role::ForwardedCredential(_), exact)) => !exact,
+            Some((Role::Country | Role::Trusted(_) | Role::ForwardedCredential(_), exact)) => {
+                !exact
+            }
             _ => false,
         }
     }
@@ -124,6 +132,8 @@ pub(crate) struct Headers<'r> {
     pub(crate) cookie: Field<'r>,
     pub(crate) authorization: Field<'r>,
     pub(crate) country: Field<'r>,
+    /// Trusted headers that are there: the position among the policy's, and the lines.
+    pub(crate) trusted: Vec<(u8, Field<'r>)>,
     pub(crate) credentials: [Field<'r>; MAX_CREDENTIAL_HEADERS],
     /// Names to remove before an upstream sees the request, as they were spelled.
     pub(crate) stripped: Vec<&'r [u8]>,
@@ -152,6 +162,7 @@ impl<'r> Headers<'r> {
             (Role::RequestId, true) => self.request_id.add(value),
             (Role::Cookie, true) => self.cookie.add(value),
             (Role::Country, true) => self.country.add(value),
+            (Role::Trusted(position), true) => self.add_trusted(position, value),
             (Role::Authorization, true) => self.authorization.add(value),
             (Role::Credential(position), true) => {
                 self.add_credential(position, value);
@@ -159,7 +170,11 @@ impl<'r> Headers<'r> {
             }
             (Role::ForwardedCredential(position), true) => self.add_credential(position, value),
             (
-                Role::Stripped | Role::Credential(_) | Role::ForwardedCredential(_) | Role::Country,
+                Role::Stripped
+                | Role::Credential(_)
+                | Role::ForwardedCredential(_)
+                | Role::Country
+                | Role::Trusted(_),
                 _,
             ) => self.strip(name),
             _ => {}
@@ -169,6 +184,15 @@ impl<'r> Headers<'r> {
     fn add_credential(&mut self, position: u8, value: &'r [u8]) {
         if let Some(field) = self.credentials.get_mut(usize::from(position)) {
             field.add(value);
+        }
+    }
+
+    // Most policies trust no header.
+    #[cold]
+    fn add_trusted(&mut self, position: u8, value: &'r [u8]) {
+        match self.trusted.iter_mut().find(|(other, _)| *other == position) {
+            Some((_, field)) => field.add(value),
+            None => self.trusted.push((position, Field::One(value))),
         }
     }
 

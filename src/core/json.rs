@@ -134,11 +134,12 @@ impl<'o> Object<'o> {
     pub(crate) fn objects<T>(
         &mut self,
         name: Member,
-        values: &[T],
-        mut write: impl FnMut(&mut Object<'_>, &T),
+        values: impl Iterator<Item = T>,
+        mut write: impl FnMut(&mut Object<'_>, T),
     ) -> &mut Self {
-        if !values.is_empty() {
-            list(self.member(name), values.iter(), |out, value| {
+        let mut values = values.peekable();
+        if values.peek().is_some() {
+            list(self.member(name), values, |out, value| {
                 let mut object = Object::open(out);
                 write(&mut object, value);
                 object.close();
@@ -310,9 +311,9 @@ mod tests {
             .texts(member!("l"), ["p", "q"].into_iter());
         object.texts(member!("e"), [].into_iter()).objects(
             member!("o"),
-            &[1, 2],
+            [1, 2].into_iter(),
             |inner, value| {
-                inner.number(member!("v"), *value);
+                inner.number(member!("v"), value);
             },
         );
         object.words(member!("w"), ["v"].into_iter()).words(member!("x"), [].into_iter());

@@ -35,6 +35,7 @@ mod host;
 mod json;
 mod limit;
 mod lookup;
+mod method;
 mod network;
 mod node;
 mod path;
@@ -68,8 +69,8 @@ pub use effects::{Effects, Forward, Reply, ResponseLines};
 pub use explain::{Stage, Trace};
 pub use few::Few;
 pub use limit::{
-    Breaker, BucketKey, BucketStore, Entry, Fleet, Flights, Inquiry, Lease, Limit, MAX_ANSWER,
-    MemoryStore, Place, Quota, Shared, SharedValues, Standing, StoreFault, Verdict,
+    Breaker, BucketKey, BucketStore, Charge, Entry, Fleet, Flights, Inquiry, Lease, Limit,
+    MAX_ANSWER, MemoryStore, Place, Quota, Shared, SharedValues, Standing, StoreFault, Verdict,
 };
 pub use network::Country;
 pub use path::Path;

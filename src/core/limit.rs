@@ -2,14 +2,17 @@
 
 mod bucket;
 mod calendar;
+mod charge;
 mod fleet;
 mod flights;
 mod key;
 mod lease;
+mod parts;
 mod spend;
 mod store;
 
 pub use bucket::Quota;
+pub use charge::Charge;
 pub use fleet::{Breaker, Fleet, Inquiry, MAX_ANSWER, Standing, Verdict};
 pub use flights::{Entry, Flights, Place, Shared, SharedValues};
 pub use key::BucketKey;
@@ -18,9 +21,10 @@ pub use store::{BucketStore, MemoryStore, StoreFault};
 
 pub(crate) use bucket::{MAX_COUNT, State};
 pub(crate) use calendar::Calendar;
+pub(crate) use charge::ChargeRule;
 pub(crate) use fleet::{Figures, FleetPart, Known, Names, OnError, Origin};
-pub(crate) use key::{KeyParts, Subject};
-pub(crate) use spend::{Ask, LimitReport, Spent, leave, pay, spend};
+pub(crate) use parts::{KeyParts, More, Named, Prefix, Subject};
+pub(crate) use spend::{Ask, LimitReport, Spent, fail, leave, look_again, pay, spend};
 
 use crate::time::SECOND;
 
@@ -43,6 +47,10 @@ pub struct Limit {
     pub(crate) key: KeyParts,
     /// Whether it only looks on: it counts and is recorded, and refuses nobody.
     pub(crate) observe: bool,
+    /// Whether it counts requests that fail for their credential, and no others.
+    pub(crate) failures: bool,
+    /// How the response tells what a request has cost.
+    pub(crate) charge: Option<Box<ChargeRule>>,
     /// What makes it a fleet's, if it is one.
     pub(crate) fleet: Option<Box<FleetPart>>,
     /// What `RateLimit-Policy` says of it, but for the length of a calendar window at the end.
@@ -75,6 +83,8 @@ impl Limit {
             concurrent: None,
             key,
             observe: false,
+            failures: false,
+            charge: None,
             fleet: None,
             policy_item: policy_item.into(),
         }
@@ -86,10 +96,10 @@ impl Limit {
         Some(Self { concurrent: Some(most), ..Self::new(name, None, quota, key) })
     }
 
-    /// Whether it is spent before the credential is read: by address alone, and a bucket. What is in flight
-    /// is counted when all else is decided.
-    pub(crate) const fn comes_first(&self) -> bool {
-        self.key.is_address_alone() && self.concurrent.is_none()
+    /// Whether it is looked at before the credential is read. What is in flight is counted when all else
+    /// is decided.
+    pub(crate) const fn is_early(&self) -> bool {
+        self.failures || (self.key.is_address_alone() && self.concurrent.is_none())
     }
 
     /// The limit's name in the policy.

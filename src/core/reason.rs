@@ -332,6 +332,31 @@ impl Denial {
         self.row().1
     }
 
+    /// Whether a credential that was shown is not good: a guess, or one that was good once. A genuine one
+    /// that may not do this is none, nor is one that cannot be judged.
+    pub(crate) const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::CredentialAmbiguous
+                | Self::KeyUnknown
+                | Self::KeyNotYetValid
+                | Self::KeyExpired
+                | Self::KeyRevoked
+                | Self::KeySunset
+                | Self::TokenMalformed
+                | Self::TokenType
+                | Self::TokenAlgorithm
+                | Self::TokenKeyUnknown
+                | Self::TokenSignature
+                | Self::TokenIssuer
+                | Self::TokenAudience
+                | Self::TokenExpired
+                | Self::TokenNotYetValid
+                | Self::TokenLifetime
+                | Self::TokenRevoked
+        )
+    }
+
     /// What the caller is told.
     pub fn public(self) -> Public {
         self.row().2

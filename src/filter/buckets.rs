@@ -2,8 +2,9 @@
 //!
 //! Shared data cannot be deleted, so a key a caller would be memory that grows for ever. Instead all
 //! keys are made by the first configuration and buckets move through them: sets of [`WAYS`] entries, each
-//! entry a tag and an arrival. Keys with an address have a table of their own: a flood of addresses
-//! needs no credential, and must not take the place of a consumer's bucket. A keyed hash of the bucket's
+//! entry a tag and an arrival. Keys that there can be any number of, those with an address first of all, have a
+//! table of their own: a flood of addresses needs no credential, and must not take the place of a
+//! consumer's bucket. A keyed hash of the bucket's
 //! name gives set and tag, so a caller cannot aim at another caller's set.
 //!
 //! An entry whose arrival has passed is a full bucket: it holds no information and its place is given
@@ -27,8 +28,8 @@ use crate::flights::{self, Values};
 use crate::leases::{Hash, Memories};
 use crate::metrics::{Metrics, OTHER, StoreEvent};
 
-/// Sets of the table for keys with an address, of the one for keys without, and of the overflow table
-/// for newcomers without a place.
+/// Sets of the table for keys that there can be any number of, of the one for all others, and of the
+/// overflow table for newcomers without a place.
 const ADDRESS_SETS: u16 = 16_384;
 const CALLER_SETS: u16 = 8_192;
 const OVERFLOW_SETS: u16 = 64;
@@ -403,6 +404,10 @@ impl BucketStore for Store<'_> {
 
     fn contended(&mut self, limit: &str) {
         self.metrics.store_event(self.gateway, limit, StoreEvent::Contended);
+    }
+
+    fn unreadable(&mut self, limit: &str) {
+        self.metrics.store_event(self.gateway, limit, StoreEvent::Unreadable);
     }
 }
 

@@ -20,6 +20,11 @@ pub(crate) fn request_trailers(inbox: &Inbox) -> Result<Vec<HeaderLine<'_>>, Hos
     lines(abi::header_pairs(inbox, Map::RequestTrailers)?)
 }
 
+/// All lines of the response.
+pub(crate) fn response_headers(inbox: &Inbox) -> Result<Vec<HeaderLine<'_>>, HostFault> {
+    lines(abi::header_pairs(inbox, Map::ResponseHeaders)?)
+}
+
 /// All lines of the answer to a call, status included.
 pub(crate) fn call_response_headers(inbox: &Inbox) -> Result<Vec<HeaderLine<'_>>, HostFault> {
     lines(abi::header_pairs(inbox, Map::CallResponseHeaders)?)
@@ -76,6 +81,11 @@ pub(crate) fn remove_trailer(name: &[u8]) -> Result<(), HostFault> {
 /// Adds a line to the upstream's response.
 pub(crate) fn add_response_header(name: &str, value: &str) -> Result<(), HostFault> {
     abi::add_header(Map::ResponseHeaders, name.as_bytes(), value.as_bytes())
+}
+
+/// Removes every line of that name from the upstream's response.
+pub(crate) fn remove_response_header(name: &str) -> Result<(), HostFault> {
+    abi::remove_header(Map::ResponseHeaders, name.as_bytes())
 }
 
 /// Leaves the audit record for Envoy's access log.

@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use portcullis_core::{
-    Answer, Decision, Denial, Effects, HeaderLine, Outcome, Pause, Place, Reply, Request,
+    Answer, Charge, Decision, Denial, Effects, HeaderLine, Outcome, Pause, Place, Reply, Request,
     ResponseLines, Step, Timestamp,
 };
 
@@ -52,12 +52,14 @@ struct Stream {
     response: ResponseLines,
     /// Where it is counted as in flight.
     places: Vec<Place>,
+    /// What that response is held against.
+    charges: Vec<Charge>,
 }
 
 /// What remains to be done with a request.
 enum Carried {
-    /// Its lines are edited: it goes on, and these come to its response.
-    Forward(ResponseLines),
+    /// Its lines are edited: it goes on, these come to its response, and that is held against those.
+    Forward(ResponseLines, Vec<Charge>),
     /// It is answered with this.
     Reply(Reply),
     /// It waits for an answer.
@@ -73,6 +75,7 @@ impl Http {
             waits: false,
             response: ResponseLines::default(),
             places: Vec::new(),
+            charges: Vec::new(),
         };
         self.streams.insert(stream, state);
     }
@@ -215,8 +218,9 @@ impl Http {
         let Some(state) = self.streams.get_mut(&stream) else { return Next::Stop };
         state.places.append(&mut self.buckets.entered);
         let reply = match carried {
-            Carried::Forward(response) => {
+            Carried::Forward(response, charges) => {
                 state.response = response;
+                state.charges = charges;
                 return Next::GoOn;
             }
             Carried::Reply(reply) => reply,
@@ -330,7 +334,7 @@ impl Http {
             Effects::Reply(reply) => Carried::Reply(reply),
             Effects::Forward(forward) => {
                 host::edit_request(&forward, lines)?;
-                Carried::Forward(forward.response)
+                Carried::Forward(forward.response, forward.charges)
             }
         };
         self.record(decision)?;
@@ -377,9 +381,16 @@ impl Http {
         host::reply(&Reply::bare(Denial::HostFailure, false));
     }
 
-    /// Adds what the decision has to say to the upstream's response. A line that Envoy does not take
-    /// is left out: the request has been served.
-    pub(crate) fn response_headers(&mut self, stream: u32, metrics: &mut Metrics) {
+    /// Adds what the decision has to say to the upstream's response, and charges what it says that the
+    /// request has cost. A line that Envoy does not take is left out, and what it fails to read or to
+    /// change stays as it is: the request has been served.
+    pub(crate) fn response_headers(
+        &mut self,
+        inbox: &Inbox,
+        stream: u32,
+        buckets: Option<&Buckets>,
+        metrics: &mut Metrics,
+    ) {
         let Some(state) = self.streams.get_mut(&stream).filter(|state| !state.answered) else {
             return;
         };
@@ -388,12 +399,51 @@ impl Http {
             state.answered = true;
             return self.waiting.remove(stream, metrics);
         }
-        for (name, value) in std::mem::take(&mut state.response).iter() {
+        let response = std::mem::take(&mut state.response);
+        if !state.charges.is_empty() {
+            self.charge(inbox, stream, buckets, metrics);
+        }
+        for (name, value) in response.iter() {
             if let Err(fault) = host::add_response_header(name, value) {
                 self.log(&fault);
                 return;
             }
         }
+    }
+
+    #[cold]
+    fn charge(
+        &mut self,
+        inbox: &Inbox,
+        stream: u32,
+        buckets: Option<&Buckets>,
+        metrics: &mut Metrics,
+    ) {
+        if let Err(fault) = self.try_to_charge(inbox, stream, buckets, metrics) {
+            self.log(&fault);
+        }
+    }
+
+    fn try_to_charge(
+        &mut self,
+        inbox: &Inbox,
+        stream: u32,
+        buckets: Option<&Buckets>,
+        metrics: &mut Metrics,
+    ) -> Result<(), HostFault> {
+        let state = self.streams.get_mut(&stream);
+        let (Some(Stream { generation: Some(generation), charges, .. }), Some(buckets)) =
+            (state, buckets)
+        else {
+            return Ok(());
+        };
+        let (policy, now) = (&generation.policy, host::now()?);
+        let lines = host::response_headers(inbox)?;
+        let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.buckets);
+        let removed = policy.charge(charges, &lines, now, &mut store);
+        let fault = store.fault;
+        removed.into_iter().try_for_each(host::remove_response_header)?;
+        fault.map_or(Ok(()), Err)
     }
 
     fn log(&mut self, fault: &HostFault) {

@@ -207,7 +207,10 @@ extern "C" fn proxy_on_request_trailers(stream: u32, _lines: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_headers(stream: u32, _lines: u32, _end: u32) -> u32 {
-    enter(|filter, _| filter.http.response_headers(stream, &mut filter.metrics));
+    enter(|filter, inbox| {
+        let Filter { http, buckets, metrics, .. } = filter;
+        http.response_headers(inbox, stream, buckets.as_ref(), metrics);
+    });
     CONTINUE
 }
 

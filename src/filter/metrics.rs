@@ -33,6 +33,8 @@ pub(crate) enum StoreEvent {
     Overflow,
     /// A set held bytes that no limit wrote and was emptied.
     Reset,
+    /// A response said in no way that can be read what the request had cost.
+    Unreadable,
 }
 
 impl StoreEvent {
@@ -41,6 +43,7 @@ impl StoreEvent {
             Self::Contended => "contended",
             Self::Overflow => "overflow",
             Self::Reset => "reset",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -80,17 +80,20 @@ impl WaitingList {
         self.0.iter().any(is_it)
     }
 
-    /// The sources that requests of a generation wait for.
+    /// The sources that requests of a generation wait for, each once: there are few.
     pub(crate) fn awaited(&self, generation: &Rc<Generation>) -> Vec<usize> {
         let own = self.0.iter().filter(|waiting| Rc::ptr_eq(&waiting.generation, generation));
         let sources = own.filter_map(|waiting| match &waiting.need {
             Need::Keys(need) => Some(need.source),
             Need::Service { .. } => None,
         });
-        let mut sources: Vec<_> = sources.collect();
-        sources.sort_unstable();
-        sources.dedup();
-        sources
+        let mut found = Vec::new();
+        for source in sources {
+            if !found.contains(&source) {
+                found.push(source);
+            }
+        }
+        found
     }
 
     /// The generations of requests that wait, as far as `is_wanted`, each once.

@@ -4,6 +4,8 @@
 mod discovery;
 #[path = "keys/fetch.rs"]
 mod fetch;
+#[path = "keys/guesses.rs"]
+mod guesses;
 #[path = "keys/refused.rs"]
 mod refused;
 #[path = "keys/shared.rs"]

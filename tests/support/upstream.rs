@@ -1,5 +1,5 @@
 //! An upstream that remembers what it saw, by request id, and answers 200 to everything: at once, or when a
-//! test lets go what it holds.
+//! test lets go what it holds. What a request has in lines `x-answer` are lines of its answer.
 
 use crate::expect::Arrived;
 use crate::http1::{Framing, framing, read_chunked, read_headers, read_line};
@@ -91,6 +91,8 @@ impl Upstream {
                 Framing::Chunked => trailers = read_chunked(&mut stream)?.1,
                 Framing::None => {}
             }
+            let told = headers.iter().filter(|(name, _)| name == b"x-answer");
+            let told = told.flat_map(|(_, line)| [line, &b"\r\n"[..]].concat()).collect::<Vec<_>>();
             let is_held = path.starts_with(b"/held");
             let id =
                 headers.iter().find(|(name, _)| name == b"x-request-id").map(|(_, id)| id.clone());
@@ -102,8 +104,8 @@ impl Upstream {
                 self.hold();
             }
             let body: &[u8] = if method == b"HEAD" { b"" } else { b"ok\n" };
-            let mut answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n".to_vec();
-            answer.extend(body);
+            let answer =
+                [b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n", &told[..], b"\r\n", body].concat();
             stream.get_mut().write_all(&answer)?;
         }
     }

@@ -94,6 +94,36 @@ fn requests_that_are_repeated_are_all_in_flight() {
 }
 
 #[test]
+fn whose_bucket_and_what_counts_is_told() {
+    // rows: L09, L16
+    let limits = "limits:\n  \
+        paid: {key: [consumer, method, {header: x-tenant}], rate: 10/s, charge: {header: x-cost, max: 500}}\n  \
+        guesses: {key: [{address: {v4: 24}}], rate: 3/m, counts: failures}\n\
+        trusted_headers: [x-tenant]\nglobal_limits: [guesses, paid]\n";
+    let text = format!(
+        "version: 1\ngateway: external\n{limits}routes: [{{name: open, paths: [/open], methods: [GET], access: public}}]\n"
+    );
+    let tenant = ["--path", "/open", "--peer", "192.0.2.1", "--header", "x-tenant: hidden"];
+    let ran = explain("keys.yaml", &text, &tenant);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    for expected in [
+        "`guesses` of address `192.0.2.0/24`: 3 failures at once",
+        "`paid` of no consumer method `GET` header x-tenant `(6 bytes)`: 10 at once",
+        "9 left; by `x-cost` the response costs up to 500",
+    ] {
+        assert!(ran.out.contains(expected), "`{expected}` in\n{}", ran.out);
+    }
+    assert!(!ran.out.contains("hidden"), "{}", ran.out);
+    let guess = ["--path", "/open", "--peer", "192.0.2.1", "--header", "x-api-key: nobody"];
+    let ran = explain("guess.yaml", &text, &guess);
+    assert!(ran.out.contains("refused: key_unknown"), "{}", ran.out);
+    assert!(ran.out.contains("authenticate    `guesses` of address"), "{}", ran.out);
+    assert!(ran.out.contains("2 left"), "{}", ran.out);
+    let ran = explain("guesses.yaml", &text, &[&guess[..], &["--repeat", "4"]].concat());
+    assert!(ran.out.contains("refused: rate_limited by `guesses`"), "{}", ran.out);
+}
+
+#[test]
 fn a_request_from_a_file_is_the_same_request() {
     let request = File::new(
         "request.yaml",

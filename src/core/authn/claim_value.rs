@@ -77,9 +77,9 @@ impl Scalar {
 
     fn write(&self, out: &mut String) {
         match self {
-            Self::Text(text) => escape(out, text),
-            Self::Number(number) => escape(out, &number.to_string()),
-            Self::Bool(flag) => escape(out, &flag.to_string()),
+            Self::Text(text) => escape(out, text.as_bytes()),
+            Self::Number(number) => escape(out, number.to_string().as_bytes()),
+            Self::Bool(flag) => escape(out, flag.to_string().as_bytes()),
         }
     }
 }
@@ -163,10 +163,10 @@ pub(crate) const fn is_plain(byte: u8) -> bool {
 }
 
 /// Writes a text as visible ASCII, with everything else, `%` and `,` percent-escaped.
-pub(crate) fn escape(out: &mut String, text: &str) {
+pub(crate) fn escape(out: &mut String, text: &[u8]) {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    for byte in text.bytes() {
+    for &byte in text {
         if is_plain(byte) {
             out.push(char::from(byte));
         } else {

@@ -35,7 +35,7 @@ pub(crate) struct TokenRules {
     pub(crate) max_size: usize,
     /// How many verified tokens a thread remembers.
     pub(crate) cache: usize,
-    /// Claims that routes ask for; a token's are kept in this order.
+    /// Claims that routes ask for and limits count by; a token's are kept in this order.
     pub(crate) claims: Box<[ClaimPath]>,
     /// Claims that an upstream is told, and the headers that tell it.
     pub(crate) headers: Box<[(ClaimPath, Box<str>)]>,
@@ -58,7 +58,7 @@ pub(crate) struct Token {
     pub(crate) end: Timestamp,
     /// What it may do: its scopes, of a consumer's token those that the consumer holds too.
     pub(crate) scopes: ScopeSet,
-    /// The claims that routes ask for, in the rules' order.
+    /// The claims that routes ask for and limits count by, in the rules' order.
     pub(crate) claims: Box<[Option<ClaimValue>]>,
     /// What the upstream is told of its claims: positions in the rules' headers, and values.
     pub(crate) headers: Box<[(u16, Box<str>)]>,
@@ -274,7 +274,7 @@ fn header_name(rules: &Issuer, subject: &str) -> Option<Box<str>> {
         return None;
     }
     let mut name = [&rules.name, ":"].concat();
-    escape(&mut name, subject);
+    escape(&mut name, subject.as_bytes());
     Some(name.into())
 }
 

@@ -44,7 +44,14 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     let headers = headers::compile(document, report);
     let networks = networks::compile(document, report);
     let fleet = fleet::compile(document);
-    let limits = limits::compile(document, fleet.as_ref(), report);
+    let mut claims = claims::Claims::default();
+    let mut sources = limits::Sources {
+        reads_country: headers.reads_country,
+        has_issuers: document.member("issuers").is_some(),
+        trusted: &headers.trusted,
+        claims: &mut claims,
+    };
+    let limits = limits::compile(document, fleet.as_ref(), &mut sources, report);
     let mut scopes = scopes::Scopes::collect(document, report);
 
     let deny = networks.set(document, "deny", &Place::TOP, report);
@@ -52,7 +59,6 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     let mut issuers = issuers::compile(document, &scopes, report);
     let callers =
         consumers::compile(document, &networks, &limits, &mut scopes, &mut issuers, report);
-    let mut claims = claims::Claims::default();
     let mut gathered = routes::Gathered { issuers: &mut issuers, claims: &mut claims };
     let routes =
         routes::compile(document, &networks, &limits, &global, &scopes, &mut gathered, report);
@@ -106,7 +112,7 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         scopes: scopes.finish(),
         consumers: callers.consumers.into(),
         keys: callers.keys,
-        address_limits: limits.by_address_alone(&global),
+        address_limits: limits.early(&global),
         networks: networks.table,
         fleet: fleet.map(|fleet| fleet.service),
         limits: limits.finish(),

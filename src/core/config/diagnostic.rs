@@ -230,7 +230,7 @@ pub mod code {
         PROXY_ANY = "proxy_any", "Every address would be a trusted proxy.";
         UNKNOWN_NAME = "unknown_name", "Nothing of that name is defined.";
         COUNTRY_ALLOWED = "country_allowed", "An allow list holds the unknown country.";
-        COUNTRY_HEADER_MISSING = "country_header_missing", "Networks have countries, but no header tells the country.";
+        COUNTRY_HEADER_MISSING = "country_header_missing", "Countries count somewhere, but no header tells the country.";
         HEADER_CONFLICT = "header_conflict", "Two uses of one header exclude each other.";
         ROUTE_TIE = "route_tie", "Two routes match the same requests equally well.";
         ROUTE_UNREACHABLE = "route_unreachable", "No request can reach the route.";

@@ -6,6 +6,7 @@
 
 mod callers;
 mod document;
+mod limits;
 mod settings;
 mod tokens;
 mod traffic;

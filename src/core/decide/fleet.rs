@@ -26,10 +26,10 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
     }
 
     fn settle(&mut self, fleet: &'p Fleet, route: &'p Route) -> Result<(), Halt> {
-        let Decision { caller, principal, limits, rule, .. } = &mut self.decision;
+        let Decision { caller, principal, limits, rule, method, headers, .. } = &mut self.decision;
         let (gateway, asked) = (&self.policy.gateway, self.now);
         let principal = principal.as_ref();
-        let subject = subject(principal, caller, route);
+        let subject = subject(*caller, Some(route), *method, headers, principal);
         let names =
             (principal.map(Principal::header_name), principal.map(Principal::told_credential));
         let ask = Ask { gateway, subject, cost: route.cost.into(), now: asked };
@@ -90,6 +90,7 @@ impl<S: BucketStore> Desk<'_, '_, S> {
     /// Judges the limits that are not settled. All are looked at before anything is spent: a refusal costs
     /// no other limit a hit. The first that the service must be asked about is given back.
     fn judge(&mut self) -> Result<Option<(LimitId, u32, Vec<u8>)>, Denial> {
+        let ask = self.ask;
         for spends in [false, true] {
             let mut refused = None;
             for at in 0..self.limits.len() {
@@ -99,8 +100,12 @@ impl<S: BucketStore> Desk<'_, '_, S> {
                     continue;
                 };
                 let Some(part) = &limit.fleet else { continue };
-                let key = BucketKey::new(self.ask.gateway, limit, &self.ask.subject);
-                match self.find(id, &key, part, state, spends)? {
+                let key = BucketKey::new(ask.gateway, limit, &ask.subject);
+                let found = match self.find(id, &key, part, state, spends) {
+                    Err(_) if limit.observe => continue,
+                    found => found?,
+                };
+                match found {
                     Found::Is(refuses, origin, state) => {
                         if refuses && !limit.observe {
                             refused = refused.or(Some(limit.name()));

@@ -4,27 +4,61 @@ use super::Walk;
 use crate::authn::signature::SignatureVerifier;
 use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
-use crate::limit::{Ask, BucketStore, LimitId, LimitReport, Spent, State, Subject, spend};
+use crate::headers::Headers;
+use crate::limit::{
+    Ask, BucketKey, BucketStore, Charge, LimitId, LimitReport, Spent, State, StoreFault, Subject,
+    fail, look_again, spend,
+};
 use crate::network::Caller;
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::route::Route;
 
 impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, T> {
-    /// The policy's limits by address and those of the route, which include them. A walk that goes on
-    /// has spent them before.
+    /// The policy's limits by address, those of the route, which include them, and those that count
+    /// failures. A walk that goes on has spent them before.
     pub(super) fn spend_address_limits(&mut self) -> Result<(), Denial> {
         if self.answer.is_some() {
-            return Ok(());
+            return self.look_for_failures();
         }
-        let Decision { route, caller, limits, rule, .. } = &mut self.decision;
+        let ask = self.early();
+        let Decision { route, limits, rule, .. } = &mut self.decision;
         let of_address = route.map_or(&*self.policy.address_limits, |route| &*route.address_limits);
-        let subject = Subject { address: caller.address, ..Subject::default() };
-        let cost = route.map_or(1, |route| route.cost.into());
-        let ask = Ask { gateway: &self.policy.gateway, subject, cost, now: self.now };
         let mut till = Till { policy: self.policy, limits, rule };
         let ids = (of_address, &[][..], &[][..]);
         till.spend(ids, &ask, self.buckets, self.trace, Stage::AddressLimits)
+    }
+
+    /// Who and what is known before a credential is read.
+    fn early(&self) -> Ask<'p> {
+        let Decision { route, caller, .. } = &self.decision;
+        let name = route.map(|route| route.name());
+        let subject = Subject { address: caller.address, route: name, ..Subject::default() };
+        let cost = route.map_or(1, |route| route.cost.into());
+        Ask { gateway: &self.policy.gateway, subject, cost, now: self.now }
+    }
+
+    /// Others may have failed while this request waited for keys. One that waits for the rate limit service
+    /// has a good credential.
+    fn look_for_failures(&mut self) -> Result<(), Denial> {
+        if let Some((Some(_), _)) = self.counted {
+            return Ok(());
+        }
+        let ask = self.early();
+        let Decision { limits, rule, .. } = &mut self.decision;
+        let seen = look_again(limits, &ask, self.buckets);
+        Till { policy: self.policy, limits, rule }.refusal(seen)
+    }
+
+    /// Counts a request that is refused because of the credential that it shows.
+    pub(super) fn count_failure(&mut self) {
+        let ask = self.early();
+        fail(&mut self.decision.limits, &ask, self.buckets);
+        for report in self.decision.limits.iter().filter(|report| report.taken) {
+            if report.limit.failures {
+                self.trace.note(Stage::Authenticate, || shown(report, &ask.subject));
+            }
+        }
     }
 
     /// The route's other limits and the consumer's, without those that were spent before.
@@ -33,9 +67,9 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         if let Some((Some(_), _)) = self.counted {
             return Ok(());
         }
-        let Decision { caller, principal, limits, rule, .. } = &mut self.decision;
+        let Decision { caller, principal, limits, rule, method, headers, .. } = &mut self.decision;
         let principal = principal.as_ref();
-        let subject = subject(principal, caller, route);
+        let subject = subject(*caller, Some(route), *method, headers, principal);
         let consumer = principal.and_then(|principal| principal.consumer);
         let of_consumer = consumer.map_or(&[][..], |consumer| &consumer.limits);
         let ids = (&*route.limits, of_consumer, &*route.address_limits);
@@ -46,19 +80,58 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
     }
 }
 
+impl Decision<'_, '_> {
+    /// The buckets that took tokens and are charged when the response comes. Only those of a request
+    /// that may pass: what only observe mode forwards has taken nothing, or would have no response.
+    #[inline]
+    pub(crate) fn charges(&self) -> Vec<Charge> {
+        let is_charged = |report: &&LimitReport<'_>| report.limit.charge.is_some() && report.taken;
+        if self.verdict.is_err() || !self.limits.iter().any(|report| is_charged(&report)) {
+            return Vec::new();
+        }
+        let (subject, taken) = (self.subject(), self.route.map_or(1, |route| route.cost.into()));
+        let charges = self.limits.iter().filter(is_charged).map(|report| {
+            let key = BucketKey::new(&self.policy.gateway, report.limit, &subject);
+            Charge::new(report.id, &key, taken)
+        });
+        charges.collect()
+    }
+
+    /// All that is known of the request once its caller is.
+    fn subject(&self) -> Subject<'_> {
+        subject(self.caller, self.route, self.method, &self.headers, self.principal.as_ref())
+    }
+}
+
 /// Whose request it is, for limits that look at more than the address.
 #[inline]
 pub(super) fn subject<'k>(
+    caller: Caller,
+    route: Option<&'k Route>,
+    method: Option<&'k str>,
+    headers: &'k Headers<'_>,
     principal: Option<&'k Principal<'_>>,
-    caller: &Caller,
-    route: &'k Route,
 ) -> Subject<'k> {
     Subject {
-        consumer: principal.map(Principal::name),
-        credential: principal.map(Principal::credential_name),
         address: caller.address,
-        route: Some(route.name()),
-        is_stranger: principal.is_some_and(|principal| principal.consumer.is_none()),
+        country: caller.country,
+        route: route.map(|route| route.name()),
+        method,
+        trusted: &headers.trusted,
+        ..principal.map_or_else(Subject::default, Subject::of)
+    }
+}
+
+impl<'k> Subject<'k> {
+    /// Who a verified credential says it is.
+    fn of(principal: &'k Principal<'_>) -> Self {
+        Self {
+            consumer: Some(principal.name()),
+            credential: Some(principal.credential_name()),
+            is_stranger: principal.consumer.is_none(),
+            claims: principal.token().map(|token| &*token.claims).unwrap_or_default(),
+            ..Self::default()
+        }
     }
 }
 
@@ -87,21 +160,25 @@ impl Till<'_, '_> {
         let unknown = ask.subject.address.is_none();
         let limits = || {
             let limits = policy.limits_at(first.iter().chain(more.clone()).copied());
-            limits.filter(|(_, limit)| !(unknown && limit.observe && limit.key.address))
+            limits.filter(|(_, limit)| !(unknown && limit.observe && limit.key.address.is_some()))
         };
-        if unknown && limits().any(|(_, limit)| limit.key.address) {
+        if unknown && limits().any(|(_, limit)| limit.key.address.is_some()) {
             trace.note(stage, || "a limit needs the address, which is unknown".to_owned());
             return Err(Denial::AddressUnknown);
         }
         let reported = self.limits.len();
         let spent = spend(limits(), ask, buckets, self.limits);
         for report in self.limits.iter().skip(reported) {
-            trace.note(stage, || shown(report));
+            trace.note(stage, || shown(report, &ask.subject));
         }
+        self.refusal(spent)
+    }
+
+    fn refusal(&mut self, spent: Result<Spent, StoreFault>) -> Result<(), Denial> {
         match spent {
             Ok(Spent::Yes) => Ok(()),
             Ok(Spent::No(id)) => {
-                let limit = policy.limits.get(usize::from(id.0));
+                let limit = self.policy.limits.get(usize::from(id.0));
                 *self.rule = limit.map(|limit| limit.name());
                 match limit.and_then(|limit| limit.concurrent) {
                     Some(_) => Err(Denial::ConcurrencyLimited),
@@ -113,14 +190,29 @@ impl Till<'_, '_> {
     }
 }
 
-fn shown(report: &LimitReport<'_>) -> String {
-    let (name, quota) = (&report.limit.told, report.limit.quota);
+fn shown(report: &LimitReport<'_>, of: &Subject<'_>) -> String {
+    let LimitReport { limit, state, .. } = report;
+    let key = limit.key.values(of).into_iter().map(|(part, value)| match value {
+        Some(value) => format!("{part} `{value}`"),
+        None => format!("no {part}"),
+    });
+    let (key, quota) = (key.collect::<Vec<_>>().join(" "), limit.quota);
     if let Some(in_flight) = report.in_flight() {
-        return format!("`{name}`: {} at once, {in_flight} in flight", quota.burst());
+        return format!(
+            "`{}` of {key}: {} at once, {in_flight} in flight",
+            limit.told,
+            quota.burst()
+        );
     }
-    let rate = format!("`{name}`: {} at once, one each {} ns", quota.burst(), quota.interval());
-    match report.state {
-        State::Open { remaining, .. } => format!("{rate}: {remaining} left"),
-        State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns"),
+    let what = if limit.failures { " failures" } else { "" };
+    let (name, burst, interval) = (&limit.told, quota.burst(), quota.interval());
+    let rate = format!("`{name}` of {key}: {burst}{what} at once, one each {interval} ns");
+    let charge = match &limit.charge {
+        Some(rule) => format!("; by `{}` the response costs up to {}", rule.header, rule.max),
+        None => String::new(),
+    };
+    match state {
+        State::Open { remaining, .. } => format!("{rate}: {remaining} left{charge}"),
+        State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns{charge}"),
     }
 }

@@ -10,6 +10,9 @@ use crate::network::{Caller, Country, NetworkId, NetworkSet};
 use crate::reason::Denial;
 use crate::request::Field;
 
+/// Longest value of a trusted header, in bytes.
+const MAX_TRUSTED: usize = 8_192;
+
 impl<S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, '_, '_, S, V, T> {
     pub(super) fn locate_caller(&mut self) -> Result<(), Denial> {
         if self.policy.needs.source_address {
@@ -36,6 +39,16 @@ impl<S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, '_, '_, S, V, T> {
             };
             self.decision.caller.country = Some(country);
             self.trace.note(Stage::Caller, || format!("country {}", country.as_str()));
+        }
+        // The hop in front sends one short line; what is more is somebody else's.
+        let trusted = self.decision.headers.trusted.iter();
+        let is_read =
+            |field: &Field<'_>| field.one().is_some_and(|value| value.len() <= MAX_TRUSTED);
+        if trusted.into_iter().any(|(_, field)| !is_read(field)) {
+            self.trace.note(Stage::Caller, || {
+                "a trusted header has two lines, or is longer than 8,192 bytes".to_owned()
+            });
+            return Err(Denial::RequestMalformed);
         }
         Ok(())
     }

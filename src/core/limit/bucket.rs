@@ -100,6 +100,30 @@ impl Quota {
         (count > 0 && count <= MAX_COUNT).then_some(quota)
     }
 
+    /// The same, charged afterwards with at most `max` tokens for one request: it may owe as much as all
+    /// requests that empty a full bucket at once can cost. What is owed and a bucket take 366 days at most.
+    /// A calendar window owes nothing to the next one.
+    pub(crate) fn with_debt(self, max: u32) -> Self {
+        let debt = match self.calendar {
+            None => self.fill().saturating_mul(max.into()),
+            Some(_) => 0,
+        };
+        Self { debt: debt.min(MAX_FILL.saturating_sub(self.fill())), ..self }
+    }
+
+    /// How far below empty the bucket can be, in nanoseconds of its refilling.
+    pub(crate) const fn debt(&self) -> u64 {
+        self.debt
+    }
+
+    /// The arrival once some tokens are taken, be they there or not.
+    pub(crate) fn charged(&self, arrival: u64, tokens: u64, now: Timestamp) -> u64 {
+        let full = self.full(now);
+        let arrival = self.held(arrival, full);
+        let charged = arrival.saturating_add(self.interval.saturating_mul(tokens));
+        charged.min(self.furthest(full))
+    }
+
     /// Nanoseconds between two arrivals: of a bucket the time in which a token comes back.
     pub const fn interval(&self) -> u64 {
         self.interval
@@ -113,11 +137,12 @@ impl Quota {
     /// One of so many shares: each at the whole rate divided by them, of at least one token at once.
     pub(crate) fn share(&self, shares: u64) -> Self {
         let burst = self.burst.checked_div(shares).unwrap_or(0).max(1);
-        let interval = match self.calendar {
-            Some(_) => self.interval,
-            None => self.interval.saturating_mul(shares).min(MAX_FILL),
+        let share = match self.calendar {
+            Some(calendar) => Self::of_window(burst, calendar),
+            None => Self::new(1, self.interval.saturating_mul(shares).min(MAX_FILL), burst),
         };
-        Self { interval, burst, ..*self }
+        // INVARIANT: it fills no later than the whole one, or holds one token.
+        share.unwrap_or(*self)
     }
 
     /// For how long a refusal can be right, at the most: until a bucket has filled, and a second at least, or
@@ -211,6 +236,7 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::SECOND;
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -108,8 +108,9 @@ impl FleetPart {
     /// The part of a limit that is cut into shares for so many processes.
     pub(crate) fn new(limit: &Limit, lease: u32, processes: u64) -> Self {
         let quota = limit.quota.share(processes);
-        let share = Limit::new(limit.name(), Some("share"), quota, limit.key.clone());
-        Self { lease, share: Limit { observe: limit.observe, ..share } }
+        let bucket = [&limit.bucket, ";share"].concat().into();
+        let share = Limit::new(limit.name(), None, quota, limit.key.clone());
+        Self { lease, share: Limit { bucket, ..share } }
     }
 }
 
@@ -133,5 +134,42 @@ impl Fleet {
     /// `RateLimitRequest` for a key.
     pub(crate) fn question(&self, key: &BucketKey<'_>, names: Names<'_>, hits: u32) -> Vec<u8> {
         message::request(&self.domain, key.limit(), |write| key.write_parts(names, write), hits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bucket::MAX_FILL;
+    use super::super::{Calendar, KeyParts, Quota};
+    use super::*;
+    use crate::time::SECOND;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn shares_are_no_more_than_the_whole() {
+        let quota = |count, period, burst| {
+            Quota::new(count, period, burst).unwrap_or_else(|| panic!("{count}/{period}, {burst}"))
+        };
+        let whole = quota(10, SECOND, 20);
+        assert_eq!(whole.share(1), whole);
+        assert_eq!((whole.share(4).burst(), whole.share(4).interval()), (5, 4 * whole.interval()));
+        assert_eq!((whole.share(7).burst(), whole.share(7).interval()), (2, 7 * whole.interval()));
+        // Nobody is left without a token, and no bucket takes longer to fill than any may.
+        let slow = quota(2, 366 * 86_400 * SECOND, 2);
+        assert_eq!((slow.share(1_000).burst(), slow.share(1_000).interval()), (1, MAX_FILL));
+        let month = Quota::of_window(10, Calendar::Month(1)).map(|month| month.share(4).burst());
+        assert_eq!(month, Some(2));
+    }
+
+    #[test]
+    fn a_share_has_a_bucket_of_its_own() {
+        let quotas = [Quota::of_window(10, Calendar::Year), Quota::new(10, SECOND, 10)];
+        for quota in quotas.into_iter().flatten() {
+            let limit = Limit::new("l", None, quota, KeyParts::default());
+            let part = FleetPart::new(&limit, 1, 1);
+            assert_eq!(part.share.name(), limit.name());
+            assert_ne!(part.share.bucket, limit.bucket);
+        }
     }
 }

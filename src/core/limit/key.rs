@@ -1,36 +1,9 @@
-//! Whose bucket: the key of a limit, from verified things only.
+//! Whose bucket: the parts of a limit's key, written so that no two buckets have one name.
 
+use super::parts::{KeyParts, More, Prefix, Subject, Value};
 use super::{Limit, Names, Quota};
 use crate::address::Address;
-
-/// What a limit tells callers apart by.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent parts of one key")]
-pub(crate) struct KeyParts {
-    pub(crate) consumer: bool,
-    pub(crate) credential: bool,
-    pub(crate) address: bool,
-    pub(crate) route: bool,
-}
-
-impl KeyParts {
-    /// Whether the address is the whole key: such a limit is spent before the credential is read.
-    pub(crate) const fn is_address_alone(&self) -> bool {
-        self.address && !self.consumer && !self.credential && !self.route
-    }
-}
-
-/// What is known of a request when a limit asks for its bucket.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Subject<'k> {
-    pub(crate) consumer: Option<&'k str>,
-    pub(crate) credential: Option<&'k str>,
-    pub(crate) address: Option<Address>,
-    pub(crate) route: Option<&'k str>,
-    /// Whether consumer and credential are somebody of whom the policy says nothing: there may be any
-    /// number of them.
-    pub(crate) is_stranger: bool,
-}
+use crate::network::Country;
 
 /// Names one bucket: gateway, limit, and the parts of the limit's key. Policy generations are not
 /// part of it, so a reload keeps every bucket.
@@ -38,35 +11,63 @@ pub(crate) struct Subject<'k> {
 pub struct BucketKey<'k> {
     gateway: &'k str,
     limit: &'k Limit,
-    subject: Subject<'k>,
+    whose: Whose<'k>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Whose<'k> {
+    /// Of this request.
+    Subject(&'k Subject<'k>),
+    /// Of all newcomers for whom there is no room.
+    Everybody,
+    /// As it was written before, and whether there may be any number of such keys.
+    Written(&'k [u8], bool),
 }
 
 impl<'k> BucketKey<'k> {
     /// The bucket of a limit for the parts of a subject that its key names. A part that the request
     /// does not have (no consumer on a public route) is a value of its own.
-    pub(crate) fn new(gateway: &'k str, limit: &'k Limit, of: &Subject<'k>) -> Self {
-        let parts = &limit.key;
-        let subject = Subject {
-            consumer: of.consumer.filter(|_| parts.consumer),
-            credential: of.credential.filter(|_| parts.credential),
-            address: of.address.filter(|_| parts.address).map(Address::subscriber),
-            route: of.route.filter(|_| parts.route),
-            is_stranger: of.is_stranger && (parts.consumer || parts.credential),
-        };
-        Self { gateway, limit, subject }
+    pub(crate) const fn new(gateway: &'k str, limit: &'k Limit, of: &'k Subject<'k>) -> Self {
+        Self { gateway, limit, whose: Whose::Subject(of) }
+    }
+
+    /// The bucket of a key that [`Self::encode`] wrote.
+    pub(super) const fn written(
+        gateway: &'k str,
+        limit: &'k Limit,
+        name: &'k [u8],
+        is_unbounded: bool,
+    ) -> Self {
+        Self { gateway, limit, whose: Whose::Written(name, is_unbounded) }
     }
 
     /// The bucket that newcomers of this limit share while a store has no room for their own.
     #[must_use]
     pub fn overflow(&self) -> Self {
-        Self { subject: Subject::default(), ..*self }
+        Self { whose: Whose::Everybody, ..*self }
     }
 
     /// Whether callers can make any number of such keys: anybody on the network of those with an
-    /// address, an issuer of those with a token that is no consumer's. Of all others there are as many
-    /// as the policy has consumers, keys and routes.
+    /// address, an issuer of those with a claim, or with a token that is no consumer's, the hop in front
+    /// of those with its header. Of all others there are as many as the policy has consumers, keys and
+    /// routes, 40 registered methods and 677 countries; but where those two are not a consumer's, anybody
+    /// can have all of them.
     pub fn is_unbounded(&self) -> bool {
-        self.subject.address.is_some() || self.subject.is_stranger
+        let subject = match self.whose {
+            Whose::Subject(subject) => subject,
+            Whose::Everybody => return false,
+            Whose::Written(_, is_unbounded) => return is_unbounded,
+        };
+        let key = &self.limit.key;
+        let names_caller = key.consumer || key.credential;
+        let by_more = |more: &More| {
+            !names_caller
+                || subject.consumer.is_none()
+                || more.named.iter().any(|(_, named)| !matches!(subject.value(*named), Value::None))
+        };
+        key.address.is_some() && subject.address.is_some()
+            || subject.is_stranger && names_caller
+            || key.more.as_deref().is_some_and(by_more)
     }
 
     /// The limit's name.
@@ -81,24 +82,30 @@ impl<'k> BucketKey<'k> {
         (consumer, credential): Names<'_>,
         write: &mut dyn FnMut(&str, &[u8]),
     ) {
-        let parts = &self.limit.key;
-        let mut part = |name, text: Option<&str>| write(name, text.unwrap_or("-").as_bytes());
-        if parts.consumer {
-            part("consumer", consumer);
-        }
-        if parts.credential {
-            part("credential", credential);
-        }
-        if parts.route {
-            part("route", self.subject.route);
-        }
-        if parts.address {
+        let Whose::Subject(subject) = self.whose else { return };
+        let key = &self.limit.key;
+        let mut part = |is_part: bool, name: &str, text: Option<&str>| {
+            if is_part {
+                write(name, text.unwrap_or("-").as_bytes());
+            }
+        };
+        part(key.consumer, "consumer", consumer);
+        part(key.credential, "credential", credential);
+        part(key.route, "route", subject.route);
+        if let Some(Prefix { v4, v6 }) = key.address {
             let mut text = Vec::new();
-            match self.subject.address {
-                Some(address) => address.write(&mut text),
+            match subject.address {
+                Some(address) => address.network(v4, v6).write(&mut text),
                 None => text.push(b'-'),
             }
-            write("address", &text);
+            part(true, "address", str::from_utf8(&text).ok());
+        }
+        let Some(more) = &key.more else { return };
+        part(more.method, "method", subject.registered());
+        part(more.country, "country", subject.country.as_ref().map(|country| country.as_str()));
+        for (name, named) in &more.named {
+            let name = [named.prefix(), name].concat();
+            part(true, &name, Some(&subject.value(*named).told()));
         }
     }
 
@@ -107,14 +114,29 @@ impl<'k> BucketKey<'k> {
         &self.limit.quota
     }
 
-    /// Writes the key so that no two keys are written alike: each part carries its length.
+    /// Writes the key so that no two keys are written alike: each part carries its length, or has but
+    /// one. Keys with parts that few limits have begin with a gateway that is not there.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        let nobody = Subject::default();
+        let (key, subject) = match self.whose {
+            Whose::Subject(subject) => (&self.limit.key, subject),
+            Whose::Everybody => (&EVERYBODY, &nobody),
+            Whose::Written(name, _) => return out.extend_from_slice(name),
+        };
+        let is_plain = key.more.is_none() && key.address.is_none_or(|size| size == Prefix::PLAIN);
+        if !is_plain {
+            push(out, None);
+        }
         push(out, Some(self.gateway.as_bytes()));
         push(out, Some(self.limit.bucket.as_bytes()));
-        push(out, self.subject.consumer.map(str::as_bytes));
-        push(out, self.subject.credential.map(str::as_bytes));
-        push(out, self.subject.route.map(str::as_bytes));
-        match self.subject.address {
+        push(out, subject.consumer.filter(|_| key.consumer).map(str::as_bytes));
+        push(out, subject.credential.filter(|_| key.credential).map(str::as_bytes));
+        push(out, subject.route.filter(|_| key.route).map(str::as_bytes));
+        let prefix = key.address.unwrap_or(Prefix::PLAIN);
+        let network = subject.address.filter(|_| key.address.is_some());
+        let network = network.map(|address| address.network(prefix.v4, prefix.v6));
+        match network {
+            _ if !is_plain => write_more(out, key.more.as_deref(), subject, prefix, network),
             None => {}
             Some(Address::V4(bits)) => out.extend_from_slice(&bits.to_be_bytes()),
             Some(Address::V6(bits)) => out.extend_from_slice(&(bits >> 64).to_be_bytes()),
@@ -122,76 +144,71 @@ impl<'k> BucketKey<'k> {
     }
 }
 
-/// Length plus one, or zero for a part that is not there; then the part. Names are at most 64 bytes.
+/// The key of a limit that tells nobody apart.
+const EVERYBODY: KeyParts =
+    KeyParts { consumer: false, credential: false, address: None, route: false, more: None };
+
+/// The parts of a key that few limits have, each behind a letter that says which it is.
+#[cold]
+fn write_more(
+    out: &mut Vec<u8>,
+    more: Option<&More>,
+    subject: &Subject<'_>,
+    prefix: Prefix,
+    network: Option<Address>,
+) {
+    match network {
+        None => {}
+        Some(Address::V4(bits)) => {
+            out.extend([b'4', prefix.v4]);
+            out.extend_from_slice(&bits.to_be_bytes());
+        }
+        Some(Address::V6(bits)) => {
+            out.extend([b'6', prefix.v6]);
+            out.extend_from_slice(&bits.to_be_bytes());
+        }
+    }
+    let Some(more) = more else { return };
+    if more.method {
+        out.push(b'm');
+        push(out, subject.registered().map(str::as_bytes));
+    }
+    if more.country {
+        out.push(b'g');
+        out.extend(subject.country.unwrap_or(Country::UNKNOWN).0);
+    }
+    for (name, named) in &more.named {
+        out.push(named.letter());
+        push_long(out, name.as_bytes());
+        match subject.value(*named) {
+            Value::None => out.push(b'-'),
+            Value::Bytes(bytes) => {
+                out.push(b't');
+                push_long(out, bytes);
+            }
+            // The two zeros are one number.
+            Value::Number(number) => {
+                out.push(b'n');
+                out.extend_from_slice(&(number + 0.0).to_bits().to_be_bytes());
+            }
+            Value::Bool(flag) => out.extend([b'b', u8::from(flag)]),
+        }
+    }
+}
+
+/// Length plus one, or zero for a part that is not there; then the part. Names have at most 321 bytes.
 fn push(out: &mut Vec<u8>, part: Option<&[u8]>) {
     let length = part.map_or(0, |part| part.len().saturating_add(1));
     out.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
     out.extend_from_slice(part.unwrap_or_default());
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    const ALL: KeyParts = KeyParts { consumer: true, credential: true, address: true, route: true };
-
-    fn encoded(limit: &str, parts: KeyParts, subject: &Subject<'_>) -> Vec<u8> {
-        let quota = Quota::new(1, 1, 1).unwrap_or_else(|| panic!("one"));
-        written(&Limit::new(limit, None, quota, parts), subject)
-    }
-
-    fn written(limit: &Limit, subject: &Subject<'_>) -> Vec<u8> {
-        let mut out = Vec::new();
-        BucketKey::new("gw", limit, subject).encode(&mut out);
-        out
-    }
-
-    fn address(text: &str) -> Option<Address> {
-        Address::parse(text.as_bytes())
-    }
-
-    #[test]
-    fn no_two_keys_are_written_alike() {
-        // L09
-        let subject = |consumer, route| Subject { consumer, route, ..Subject::default() };
-        let keys = [
-            subject(Some("a:b"), Some("c")),
-            subject(Some("a"), Some("b:c")),
-            subject(Some("abc"), None),
-            subject(None, Some("abc")),
-            subject(None, None),
-            Subject { credential: Some("abc"), ..Subject::default() },
-            Subject { address: address("1.2.3.4"), ..Subject::default() },
-            Subject { address: address("102:304::"), ..Subject::default() },
-        ];
-        let mut all: Vec<_> = keys.iter().map(|key| encoded("l", ALL, key)).collect();
-        all.push(encoded("l2", ALL, &keys[0]));
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), keys.len() + 1);
-    }
-
-    #[test]
-    fn addresses_count_by_subscriber() {
-        // L12, L13
-        let key =
-            |text| encoded("l", ALL, &Subject { address: address(text), ..Subject::default() });
-        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:ffff:ffff:ffff"));
-        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
-        assert_eq!(key("::ffff:198.51.100.7"), key("198.51.100.7"));
-        assert_ne!(key("198.51.100.7"), key("198.51.100.8"));
-    }
-
-    #[test]
-    fn only_named_parts_count() {
-        let one = Subject { consumer: Some("a"), credential: Some("k1"), ..Subject::default() };
-        let two = Subject { credential: Some("k2"), ..one };
-        let by_consumer = KeyParts { consumer: true, ..KeyParts::default() };
-        // L15: keys of one consumer share its bucket, unless the limit says otherwise.
-        let by_consumer = || by_consumer.clone();
-        assert_eq!(encoded("l", by_consumer(), &one), encoded("l", by_consumer(), &two));
-        assert_ne!(encoded("l", ALL, &one), encoded("l", ALL, &two));
-    }
+/// The length of a value and the value: one of a claim is no longer than a token may be, one of a header
+/// than 8 KiB.
+fn push_long(out: &mut Vec<u8>, value: &[u8]) {
+    out.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(value);
 }
+
+#[cfg(test)]
+mod tests;

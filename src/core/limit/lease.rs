@@ -44,9 +44,10 @@ pub struct Lease {
 }
 
 impl Quota {
-    /// Whether tokens of such a bucket are ever taken ahead.
+    /// Whether tokens of such a bucket are ever taken ahead. Not of one that is charged afterwards: the
+    /// charge would not find them.
     pub const fn is_leased(&self) -> bool {
-        self.burst() > SHARE && self.calendar().is_none()
+        self.burst() > SHARE && self.calendar().is_none() && self.debt() == 0
     }
 
     /// The tokens to take ahead where so many remain.

@@ -2,14 +2,15 @@
 
 use super::bucket::{Quota, State};
 use super::fleet::Origin;
-use super::key::{BucketKey, Subject};
+use super::key::BucketKey;
+use super::parts::Subject;
 use super::store::{BucketStore, StoreFault};
 use super::{Limit, LimitId};
 use crate::time::Timestamp;
 
 /// How often a bucket is read and judged again after somebody else was faster. Each loss means that
 /// another request made progress; when all are lost the request is refused.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 
 /// One limit that a request was held against.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,11 @@ impl LimitReport<'_> {
         let most = self.limit.concurrent?;
         Some(u64::from(most).saturating_sub(self.state.remaining()))
     }
+
+    /// Whether it counted: one that counts failures does where the request failed, or is refused by it.
+    pub(crate) const fn counted(&self) -> bool {
+        !self.limit.failures || self.taken || self.state.is_empty()
+    }
 }
 
 /// Who asks for how many tokens of each limit, and when.
@@ -38,6 +44,13 @@ pub(crate) struct Ask<'k> {
     pub(crate) subject: Subject<'k>,
     pub(crate) cost: u64,
     pub(crate) now: Timestamp,
+}
+
+impl Ask<'_> {
+    /// The tokens that a limit is asked for. A failure is one, whatever the request costs.
+    const fn cost_of(&self, limit: &Limit) -> u64 {
+        if limit.failures { 1 } else { self.cost }
+    }
 }
 
 /// The end of a look at some limits.
@@ -50,7 +63,7 @@ pub(crate) enum Spent {
 }
 
 /// Takes what the request costs from each limit, or nothing from any. Limits that only look on hold
-/// nobody up, be they empty or out of reach.
+/// nobody up, be they empty or out of reach. From those that count failures nothing is taken yet.
 ///
 /// Requests in flight are counted between the look and the spending. A request that is refused after that, here
 /// or later, has to [`leave`].
@@ -95,6 +108,10 @@ pub(crate) fn spend<'p, S: BucketStore>(
         return Ok(Spent::No(id));
     }
     for (report, ticket) in buckets.zip(first.into_iter().chain(others)) {
+        if report.limit.failures {
+            report.state = untaken(report, ask);
+            continue;
+        }
         match take(report.limit, report.state, ticket, ask, store) {
             Err(_) if report.limit.observe => continue,
             state => report.state = state?,
@@ -105,6 +122,37 @@ pub(crate) fn spend<'p, S: BucketStore>(
         }
     }
     Ok(Spent::Yes)
+}
+
+/// Looks at the limits that count failures once more, for a request that waited: others have failed
+/// meanwhile.
+pub(crate) fn look_again<S: BucketStore>(
+    reports: &mut [LimitReport<'_>],
+    ask: &Ask<'_>,
+    store: &mut S,
+) -> Result<Spent, StoreFault> {
+    let mut refused = Spent::Yes;
+    for report in reports.iter_mut().filter(|report| report.limit.failures) {
+        match pay(report.limit, ask, store, false) {
+            Err(_) if report.limit.observe => continue,
+            seen => report.state = seen?,
+        }
+        if report.state.is_empty() && !report.limit.observe && refused == Spent::Yes {
+            refused = Spent::No(report.id);
+        }
+    }
+    Ok(refused)
+}
+
+/// Takes a token of each limit that counts failures. Where none is left any more, or the host fails,
+/// nothing is: the request is refused in any case.
+pub(crate) fn fail<S: BucketStore>(reports: &mut [LimitReport<'_>], ask: &Ask<'_>, store: &mut S) {
+    for report in reports.iter_mut().filter(|report| report.limit.failures) {
+        if let Ok(state) = pay(report.limit, ask, store, true) {
+            report.state = state;
+            report.taken = !state.is_empty();
+        }
+    }
 }
 
 /// Takes what the request costs from one limit, or only looks whether it is there.
@@ -162,15 +210,15 @@ fn look<S: BucketStore>(
     ask: &Ask<'_>,
     store: &mut S,
 ) -> Result<(State, S::Ticket), StoreFault> {
-    let (quota, now) = (&limit.quota, ask.now);
+    let (quota, cost, now) = (&limit.quota, ask.cost_of(limit), ask.now);
     let key = BucketKey::new(ask.gateway, limit, &ask.subject);
-    let (mut arrival, mut ticket) = store.read(&key, quota, ask.cost, now)?;
+    let (mut arrival, mut ticket) = store.read(&key, quota, cost, now)?;
     if let Some(corrected) = quota.corrected(arrival, now) {
         // A refusal writes nothing, so it would stay there. Where somebody else is faster, so be it.
         store.replace(ticket, corrected, 0)?;
-        (arrival, ticket) = store.read(&key, quota, ask.cost, now)?;
+        (arrival, ticket) = store.read(&key, quota, cost, now)?;
     }
-    Ok((quota.judge(arrival, ask.cost, now), ticket))
+    Ok((quota.judge(arrival, cost, now), ticket))
 }
 
 /// What a bucket has while nothing is taken.
@@ -178,7 +226,7 @@ fn untaken(report: &LimitReport<'_>, ask: &Ask<'_>) -> State {
     let quota = &report.limit.quota;
     match report.state {
         State::Open { next, .. } => {
-            let price = ask.cost.saturating_mul(quota.interval());
+            let price = ask.cost_of(report.limit).saturating_mul(quota.interval());
             quota.judge(next.saturating_sub(price), 0, ask.now)
         }
         empty @ State::Empty { .. } => empty,
@@ -193,15 +241,15 @@ fn take<S: BucketStore>(
     ask: &Ask<'_>,
     store: &mut S,
 ) -> Result<State, StoreFault> {
-    let quota = &limit.quota;
+    let (quota, cost) = (&limit.quota, ask.cost_of(limit));
     for _ in 0..ATTEMPTS {
         let State::Open { next, remaining, .. } = state else { return Ok(state) };
         if store.replace(ticket, next, Quota::ahead(remaining))? {
             return Ok(state);
         }
         let key = BucketKey::new(ask.gateway, limit, &ask.subject);
-        let (arrival, again) = store.read(&key, quota, ask.cost, ask.now)?;
-        state = quota.judge(arrival, ask.cost, ask.now);
+        let (arrival, again) = store.read(&key, quota, cost, ask.now)?;
+        state = quota.judge(arrival, cost, ask.now);
         ticket = again;
     }
     store.contended(limit.name());

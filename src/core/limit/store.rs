@@ -62,6 +62,9 @@ pub trait BucketStore {
 
     /// Called when every attempt to replace a bucket of this limit was lost.
     fn contended(&mut self, _limit: &str) {}
+
+    /// Called when the response says what a request has cost in no way that can be read.
+    fn unreadable(&mut self, _limit: &str) {}
 }
 
 /// Buckets in memory, for one thread: offline explanations and tests.

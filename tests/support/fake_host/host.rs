@@ -94,6 +94,8 @@ pub(super) struct Stream {
     pub(super) maps: [Option<Vec<Pair>>; 3],
     /// Trailers that wait with the request.
     pub(super) trailers: Option<Vec<Pair>>,
+    /// Lines of the response that the upstream will give, but its status.
+    pub(super) response: Vec<Pair>,
     /// Set while the request is stopped by its header callback.
     pub(super) is_stopped: bool,
     /// How often the filter let it go on.

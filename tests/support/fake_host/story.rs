@@ -24,6 +24,8 @@ pub struct Request {
     pub route_name: Option<Vec<u8>>,
     /// Trailers, if it has any.
     pub trailers: Option<Vec<Pair>>,
+    /// The lines of the upstream's response, but its status.
+    pub response: Vec<Pair>,
 }
 
 impl Request {
@@ -59,6 +61,13 @@ impl Request {
         self.trailers = Some(pairs(lines));
         self
     }
+
+    /// The same request, to an upstream that answers with these lines.
+    #[must_use]
+    pub fn answered<N: AsRef<[u8]>, V: AsRef<[u8]>>(mut self, lines: &[(N, V)]) -> Self {
+        self.response = pairs(lines);
+        self
+    }
 }
 
 pub(super) fn pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(lines: &[(N, V)]) -> Vec<Pair> {
@@ -74,7 +83,7 @@ pub enum Answer {
         headers: Vec<Pair>,
         /// The trailers that it sees.
         trailers: Vec<Pair>,
-        /// What the filter added to the upstream's response.
+        /// The lines of the response behind its status, as the caller sees them.
         response: Vec<Pair>,
     },
     /// The filter answered in the upstream's place.

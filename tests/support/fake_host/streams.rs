@@ -43,19 +43,30 @@ impl Vm {
     pub fn begin(&mut self, stream: u32, request: &Request) -> Option<Outcome> {
         self.host().log.clear();
         self.host().calls.clear();
-        let answer = self.head(stream, request).err()?;
+        let answer = match self.show(stream, request) {
+            Ok((_, None)) => return None,
+            Ok((_, Some(()))) => self.stopped(stream),
+            Err(trap) => Answer::Trapped(trap),
+        };
         Some(self.outcome(stream, answer))
     }
 
     fn decode(&mut self, stream: u32, request: &Request) -> Answer {
-        match self.head(stream, request) {
-            Ok(headers) => self.forward(stream, headers),
-            Err(answer) => answer,
+        let (headers, stopped) = match self.show(stream, request) {
+            Ok(seen) => seen,
+            Err(trap) => return Answer::Trapped(trap),
+        };
+        if let Some(state) = self.host().streams.get_mut(&stream) {
+            state.trailers.clone_from(&request.trailers);
+            state.response.clone_from(&request.response);
         }
+        if stopped.is_some() {
+            return self.stopped(stream);
+        }
+        self.forward(stream, headers)
     }
 
-    /// The request's headers as they go on, or how it ends.
-    fn head(&mut self, stream: u32, request: &Request) -> Result<Vec<Pair>, Answer> {
+    fn show(&mut self, stream: u32, request: &Request) -> Result<(Vec<Pair>, Option<()>), String> {
         if let Some(state) = self.host().streams.get_mut(&stream) {
             let properties = [
                 (&b"source\0address"[..], &request.source_address),
@@ -68,18 +79,7 @@ impl Vm {
         }
         let end = request.trailers.is_none();
         let name = "proxy_on_request_headers";
-        let (headers, stopped) =
-            match self.callback(stream, name, REQUEST_HEADERS, &request.headers, end) {
-                Ok(seen) => seen,
-                Err(trap) => return Err(Answer::Trapped(trap)),
-            };
-        if let Some(state) = self.host().streams.get_mut(&stream) {
-            state.trailers.clone_from(&request.trailers);
-        }
-        if stopped.is_some() {
-            return Err(self.stopped(stream));
-        }
-        Ok(headers)
+        self.callback(stream, name, REQUEST_HEADERS, &request.headers, end)
     }
 
     /// The rest of a request that goes on.
@@ -94,11 +94,14 @@ impl Vm {
                 Err(trap) => return Answer::Trapped(trap),
             }
         }
-        let upstream = pairs(&[(":status", "200")]);
+        let mut upstream = pairs(&[(":status", "200")]);
+        if let Some(state) = self.host().streams.get_mut(&stream) {
+            upstream.append(&mut state.response);
+        }
         let name = "proxy_on_response_headers";
         match self.callback(stream, name, RESPONSE_HEADERS, &upstream, true) {
             Ok((mut response, None)) => {
-                response.drain(..upstream.len().min(response.len()));
+                response.retain(|(name, _)| name != b":status");
                 Answer::Forwarded { headers, trailers, response }
             }
             Ok((_, Some(()))) => Answer::Stalled,

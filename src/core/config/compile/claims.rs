@@ -9,27 +9,38 @@ use crate::node::Node;
 use crate::route::{ClaimRule, Must, PathPattern};
 use crate::sorted::sort_by;
 
-/// Most conditions of a route, and most claims that all of them are about: every token is searched for
-/// each of these.
+/// Most conditions of a route, and most claims that all of them and the keys of limits are about: every
+/// token is searched for each of these.
 const MAX_CONDITIONS: usize = 16;
 const MAX_CLAIMS: usize = 256;
 /// Most paths of a route with a condition on a parameter: each request may be held against all of them.
 const MAX_PATHS: usize = 64;
 
-/// The claims that the routes of a policy ask for.
+/// The claims that the routes of a policy ask for, and those that its limits count by.
 #[derive(Default)]
 pub(super) struct Claims {
     pub(super) all: Vec<ClaimPath>,
 }
 
 impl Claims {
-    fn id(&mut self, path: ClaimPath) -> Option<ClaimId> {
+    /// The position of a claim that is named here.
+    pub(super) fn id(
+        &mut self,
+        path: ClaimPath,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) -> Option<ClaimId> {
         let found = self.all.iter().position(|other| *other == path);
         let position = found.unwrap_or(self.all.len());
+        if position >= MAX_CLAIMS {
+            let message = format!("routes and limits name more than {MAX_CLAIMS} claims");
+            report.error(code::OUT_OF_BOUNDS, place, message, "");
+            return None;
+        }
         if found.is_none() {
             self.all.push(path);
         }
-        u16::try_from(position).ok().filter(|_| position < MAX_CLAIMS).map(ClaimId)
+        u16::try_from(position).ok().map(ClaimId)
     }
 
     /// The conditions of a route with these paths.
@@ -47,11 +58,7 @@ impl Claims {
             let place = list.item(index);
             let name = read::text(node, "claim").unwrap_or_default();
             let Some(path) = ClaimPath::dotted(name) else { continue };
-            let Some(claim) = self.id(path) else {
-                let message = format!("the routes ask for more than {MAX_CLAIMS} claims");
-                report.error(code::OUT_OF_BOUNDS, &place.field("claim"), message, "");
-                continue;
-            };
+            let Some(claim) = self.id(path, &place.field("claim"), report) else { continue };
             if let Some(must) = must(node, paths, &place, report) {
                 rules.push(ClaimRule { claim, name: name.into(), must });
             }

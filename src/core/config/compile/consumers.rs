@@ -56,7 +56,7 @@ pub(super) fn compile(
             disabled: read::flag(node, "disabled"),
             networks: networks.allow_set(node, &place, report),
             deny: networks.set(node, "deny", &place, report),
-            limits: limits.ids(node, "limits", &place, report).into(),
+            limits: limits.of_caller(node, "limits", &place, report).into(),
             scopes: held.1,
             schedule: schedule::compile(node, &place, report),
         };

@@ -27,6 +27,8 @@ const MAX_SOURCES: usize = 8;
 const MAX_HEADER_SOURCES: usize = MAX_CREDENTIAL_HEADERS / 2;
 const MAX_CLAIM_HEADERS: usize = 16;
 const MAX_STRIPPED: usize = 64;
+/// Most headers of the hop in front that limits may count by.
+const MAX_TRUSTED: usize = 8;
 
 /// Where keys are read from, unless the policy says otherwise.
 const DEFAULT_SOURCE: &str = "x-api-key";
@@ -41,6 +43,8 @@ pub(super) struct Headers {
     pub(super) retiring_header: Option<Box<str>>,
     pub(super) identity: IdentityHeaders,
     pub(super) reads_country: bool,
+    /// Headers that limits may count by, in the order of their positions.
+    pub(super) trusted: Vec<Box<str>>,
 }
 
 pub(super) fn compile(document: &Node<'_>, report: &mut Report) -> Headers {
@@ -61,6 +65,7 @@ pub(super) fn compile(document: &Node<'_>, report: &mut Report) -> Headers {
             roles.add(name, Role::Stripped, &list.item(index), report);
         }
     }
+    let trusted = trusted(document, &mut roles, report);
     let api_key = document.member("api_key").unwrap_or(&Node::Null);
     Headers {
         names: NameTable::new(roles.0),
@@ -69,7 +74,23 @@ pub(super) fn compile(document: &Node<'_>, report: &mut Report) -> Headers {
         retiring_header: read::text(api_key, "retiring_header").and_then(header),
         identity,
         reads_country,
+        trusted,
     }
+}
+
+/// The headers that the hop in front answers for.
+fn trusted(document: &Node<'_>, roles: &mut Roles, report: &mut Report) -> Vec<Box<str>> {
+    const FIELD: &str = "trusted_headers";
+    let list = Place::TOP.field(FIELD);
+    read::bound(document, FIELD, MAX_TRUSTED, &list, report);
+    let names = read::texts(document, FIELD).take(MAX_TRUSTED);
+    let mut trusted = Vec::new();
+    for (position, (index, name)) in (0..).zip(names) {
+        let Some(name) = header(name) else { continue };
+        roles.add(name.clone(), Role::Trusted(position), &list.item(index), report);
+        trusted.push(name);
+    }
+    trusted
 }
 
 /// Header names and their roles; no name has two that exclude each other.
@@ -104,6 +125,7 @@ const fn purpose(role: Role) -> &'static str {
             "a source of credentials"
         }
         Role::Country => "the country header",
+        Role::Trusted(_) => "a trusted header",
         _ => "a header that never reaches an upstream",
     }
 }

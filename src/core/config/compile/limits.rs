@@ -1,13 +1,17 @@
 //! Limits: their windows and keys, and the lists that name them.
 
+mod key;
+
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms::{MAX_BURST, parse_quota, parse_rate};
 use super::super::place::Place;
 use super::fleet::{self, Fleet};
 use super::names::Names;
-use super::read;
-use crate::limit::{Calendar, KeyParts, Limit, LimitId, Quota};
+use super::{header, read};
+use crate::limit::{Calendar, ChargeRule, KeyParts, Limit, LimitId, Quota};
 use crate::node::Node;
+
+pub(super) use key::Sources;
 
 /// Most windows of a limit: each is looked at on every request.
 const MAX_WINDOWS: usize = 8;
@@ -27,6 +31,7 @@ pub(super) struct Limits<'n> {
 pub(super) fn compile<'n>(
     document: &'n Node<'n>,
     fleet: Option<&Fleet>,
+    sources: &mut Sources<'_>,
     report: &mut Report,
 ) -> Limits<'n> {
     let names = Names::new(document, "limits", "limit", report);
@@ -35,7 +40,7 @@ pub(super) fn compile<'n>(
     for (name, node) in names.nodes() {
         let place = section.field(name);
         let start = all.len();
-        limit(name, node, &place, &mut all, report);
+        limit(name, node, &place, &mut all, sources, report);
         let windows = all.get_mut(start..).unwrap_or_default();
         fleet::part(node, fleet, windows, &place, report);
         ends.push(all.len());
@@ -53,23 +58,31 @@ fn limit(
     node: &Node<'_>,
     place: &Place<'_>,
     all: &mut Vec<Limit>,
+    sources: &mut Sources<'_>,
     report: &mut Report,
 ) {
-    let has = |part| read::texts(node, "key").any(|(_, text)| text == part);
-    let key = KeyParts {
-        consumer: has("consumer"),
-        credential: has("credential"),
-        address: has("address"),
-        route: has("route"),
-    };
+    let key = key::parts(node, place, sources, report);
     let observe = read::text(node, "mode") == Some("observe");
+    let failures = read::text(node, "counts") == Some("failures");
+    let charge = charge(node);
+    if failures {
+        report_failures(&key, charge.is_some(), place, report);
+    }
     if let Some(most) = read::size(node, "concurrent").and_then(|most| u16::try_from(most).ok()) {
+        if failures || charge.is_some() {
+            let message = "it counts what is in flight, and no tokens";
+            let help = "leave `counts` and `charge` out, or write a limit of their own";
+            report.error(code::FIELDS_CONFLICT, &place.field("concurrent"), message, help);
+        }
         let limit = Limit::of_flights(name, most, key);
         return all.extend(limit.map(|limit| Limit { observe, ..limit }));
     }
     let list = place.field("windows");
-    let mut add = |window, quota| {
-        all.push(Limit { observe, ..Limit::new(name, window, quota, key.clone()) });
+    let mut add = |window, quota: Quota| {
+        let quota = charge.as_ref().map_or(quota, |charge| quota.with_debt(charge.max));
+        let charge = charge.clone().map(Box::new);
+        let limit = Limit::new(name, window, quota, key.clone());
+        all.push(Limit { observe, failures, charge, ..limit });
     };
     let windows = match node.member("windows") {
         None => return window(node, place, report).into_iter().for_each(|quota| add(None, quota)),
@@ -89,6 +102,30 @@ fn limit(
         }
         units.push(unit);
         add(Some(text).filter(|_| windows.len() > 1), quota);
+    }
+}
+
+/// How the response tells what a request has cost.
+fn charge(node: &Node<'_>) -> Option<ChargeRule> {
+    let rule = node.member("charge")?;
+    Some(ChargeRule {
+        header: read::text(rule, "header").and_then(header)?,
+        max: read::size(rule, "max").and_then(|max| u32::try_from(max).ok())?,
+        forward: read::flag(rule, "forward"),
+    })
+}
+
+/// What does not go with counting failures.
+fn report_failures(key: &KeyParts, is_charged: bool, place: &Place<'_>, report: &mut Report) {
+    if key.address.is_none() || !key.is_place_alone() {
+        let message = "failures are counted by address, and perhaps by route: whom a guess is about must \
+                       not pay for it, and those who do not guess must not either";
+        let help = "write `key: [address]`, `[{address: {v4: 24, v6: 56}}]` or `[address, route]`";
+        report.error(code::FIELDS_CONFLICT, &place.field("key"), message, help);
+    }
+    if is_charged {
+        let message = "a request that is refused has no response of an upstream";
+        report.error(code::FIELDS_CONFLICT, &place.field("charge"), message, "leave it out");
     }
 }
 
@@ -180,6 +217,26 @@ impl Limits<'_> {
         named.flat_map(|name| self.windows(name.into())).collect()
     }
 
+    /// The limits that a list names of one whose credential is good.
+    pub(super) fn of_caller(
+        &self,
+        node: &Node<'_>,
+        field: &str,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) -> Vec<LimitId> {
+        let ids = self.ids(node, field, place, report);
+        for (index, name) in read::texts(node, field) {
+            let Some(position) = self.names.position(name) else { continue };
+            if self.windows(position.into()).any(|id| self.is(id, |limit| limit.failures)) {
+                let message = format!("{} counts failures, and these are nobody's", Shown(name));
+                let help = "name it in `global_limits` or in the `limits` of a route";
+                report.error(code::FIELDS_CONFLICT, &place.field(field).item(index), message, help);
+            }
+        }
+        ids
+    }
+
     /// The ids of the windows of the limit at this position.
     fn windows(&self, position: usize) -> impl Iterator<Item = LimitId> + use<> {
         let end = |position: Option<usize>| position.and_then(|at| self.ends.get(at).copied());
@@ -189,23 +246,23 @@ impl Limits<'_> {
         (start..end).map(LimitId)
     }
 
-    /// Those that count by address alone: they are spent before a credential is read.
-    pub(super) fn by_address_alone(&self, ids: &[LimitId]) -> Box<[LimitId]> {
-        ids.iter().copied().filter(|id| self.is_address_alone(*id)).collect()
+    /// Those that are looked at before a credential is read: they count by address alone, or failures.
+    pub(super) fn early(&self, ids: &[LimitId]) -> Box<[LimitId]> {
+        ids.iter().copied().filter(|id| self.is(*id, Limit::is_early)).collect()
     }
 
     /// All others.
-    pub(super) fn by_more(&self, ids: &[LimitId]) -> Box<[LimitId]> {
-        ids.iter().copied().filter(|id| !self.is_address_alone(*id)).collect()
+    pub(super) fn late(&self, ids: &[LimitId]) -> Box<[LimitId]> {
+        ids.iter().copied().filter(|id| !self.is(*id, Limit::is_early)).collect()
     }
 
-    pub(super) fn is_address_alone(&self, id: LimitId) -> bool {
-        self.all.get(usize::from(id.0)).is_some_and(Limit::comes_first)
+    fn is(&self, id: LimitId, what: impl Fn(&Limit) -> bool) -> bool {
+        self.all.get(usize::from(id.0)).is_some_and(what)
     }
 
     /// Whether any limit counts by address.
     pub(super) fn need_address(&self) -> bool {
-        self.all.iter().any(|limit| limit.key.address)
+        self.all.iter().any(|limit| limit.key.address.is_some())
     }
 
     /// Whether any limit is a fleet's.

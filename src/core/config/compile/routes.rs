@@ -123,8 +123,8 @@ fn route(
         accepts,
         networks,
         deny,
-        address_limits: parts.limits.by_address_alone(&limits),
-        limits: parts.limits.by_more(&limits),
+        address_limits: parts.limits.early(&limits),
+        limits: parts.limits.late(&limits),
         cost: 1,
         observe,
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{Checked, Fault, MAX_HEADER, MAX_TEXT, NAME_DOC, exactly, fault};
 use crate::config::diagnostic::{code, looks_secret};
 use crate::config::suggest;
+use crate::method;
 
 /// Names and ids are shown in audit records, metrics and messages: a key in their place is refused.
 pub(super) fn name(text: &str, out: &mut Vec<u8>) -> Checked {
@@ -137,18 +138,12 @@ pub(super) fn note(text: &str, out: &mut Vec<u8>) -> Checked {
     exactly(good, text, "1 to 256 bytes without control characters", out)
 }
 
-/// The HTTP Method Registry of IANA, without `PRI`, which no request may use.
-const METHODS: &str = "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK \
-    MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH \
-    PATCH POST PROPFIND PROPPATCH PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT \
-    UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL";
-
 pub(super) fn method(text: &str, out: &mut Vec<u8>) -> Checked {
-    if text == "*" || METHODS.split(' ').any(|known| known == text) {
+    if text == "*" || method::is_registered(text) {
         out.extend_from_slice(text.as_bytes());
         return Ok(());
     }
-    match suggest::closest(text, METHODS.split(' ')) {
+    match suggest::closest(text, method::registered()) {
         Some(known) => fault("", format!("did you mean `{known}`?")),
         None => fault("", "use a registered method in upper case, or `*`"),
     }

@@ -48,7 +48,13 @@ pub static POLICY: Shape = shape(
             "country_header",
             Optional,
             Text(&forms::HEADER),
-            "The request header in which Envoy's geoip filter puts the country. Required as soon as a network has countries.",
+            "The request header in which Envoy's geoip filter puts the country. Required as soon as a network has countries or a limit counts by them.",
+        ),
+        field(
+            "trusted_headers",
+            Optional,
+            List(&Text(&forms::HEADER)),
+            "Request headers that the hop in front of this Envoy sets or removes, in every request. Whoever else can send them chooses the bucket that counts. At most 8.",
         ),
         field(
             "api_key",

@@ -4,6 +4,7 @@ use super::Kind::{self, Day, Integer, List, Object, Text};
 use super::Presence::{Default, From, Optional, Required};
 use super::Rule::{self, ExactlyOne, Needs};
 use super::document::{LIMITS, MODE, NETWORKS, SCOPES};
+use super::limits::{CHARGED, COUNTS, KEY};
 use super::tokens::{CONDITIONS, SCHEDULED};
 use super::{Field, Shape, field, shape, word};
 use crate::config::forms;
@@ -14,13 +15,8 @@ pub(super) static LIMIT: Shape = shape(
         field(
             "key",
             Required,
-            List(&Kind::Choice(&[
-                word("consumer", "Each consumer for itself."),
-                word("credential", "Each credential for itself."),
-                word("address", "Each caller's address for itself; of IPv6 the /64."),
-                word("route", "Each route for itself."),
-            ])),
-            "Whose requests share a bucket; several parts make one bucket for each combination.",
+            KEY,
+            "Whose requests share a bucket; several parts make one bucket for each combination. At most 16.",
         ),
         RATE,
         BURST,
@@ -62,6 +58,8 @@ pub(super) static LIMIT: Shape = shape(
             MODE,
             "Whether its refusals are carried out. A limit that observes counts and is recorded, and callers are told nothing of it.",
         ),
+        COUNTS,
+        CHARGED,
     ],
     &[
         ExactlyOne(&["rate", "quota", "windows", "concurrent"]),
