@@ -14,7 +14,7 @@ use crate::authn::signature::SignatureVerifier;
 use crate::authn::tokens::Tokens;
 use crate::decision::{Decision, Grant};
 use crate::explain::{Stage, Trace};
-use crate::limit::{BucketStore, Inquiry, LimitId, LimitReport, Origin, State, Verdict};
+use crate::limit::{BucketStore, Inquiry, LimitId, LimitReport, Origin, State, Verdict, leave};
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::request::Request;
@@ -179,6 +179,7 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
                 if denial.is_failure() {
                     self.count_failure();
                 }
+                leave(&mut self.decision.limits, self.buckets);
                 Err(denial)
             }
             Err(Halt::Ask(question)) => {

@@ -26,7 +26,7 @@ pub(crate) use calendar::Calendar;
 pub(crate) use charge::ChargeRule;
 pub(crate) use fleet::{Figures, FleetPart, Known, Names, OnError, Origin};
 pub(crate) use parts::{KeyParts, More, Named, Prefix, Subject};
-pub(crate) use spend::{Ask, LimitReport, Spent, fail, look_again, pay, spend};
+pub(crate) use spend::{Ask, LimitReport, Spent, fail, leave, look_again, pay, spend};
 
 use crate::time::SECOND;
 

@@ -382,6 +382,9 @@ impl BucketStore for Store<'_> {
         self.fault = values.fault.or(self.fault);
         Ok(match entry? {
             Entry::Entered(place, count) => {
+                if place.is_shared() {
+                    self.metrics.store_event(gateway, limit, StoreEvent::Overflow);
+                }
                 self.held.entered.push(place);
                 Some(count)
             }

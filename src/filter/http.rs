@@ -196,6 +196,8 @@ impl Http {
         if callout::act_for(stream).is_err() {
             return;
         }
+        // Refused now, it is not in flight, though it may have been counted before it waited.
+        self.buckets.entered.append(&mut state.places);
         match self.decide(inbox, &generation, Some((&pause, answer)), buckets, metrics) {
             Carried::Wait(need, pause) => {
                 self.wait(Waiting { stream, generation, need, pause }, metrics);
@@ -214,7 +216,6 @@ impl Http {
     /// Ends the decision of a request: replies, or keeps what its response gets.
     fn end(&mut self, inbox: &Inbox, stream: u32, carried: Carried, metrics: &mut Metrics) -> Next {
         let Some(state) = self.streams.get_mut(&stream) else { return Next::Stop };
-        // One that waited may have been counted before.
         state.places.append(&mut self.buckets.entered);
         let reply = match carried {
             Carried::Forward(response, charges) => {

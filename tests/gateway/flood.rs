@@ -58,14 +58,11 @@ fn flood(gateway: SocketAddr, first: u32, count: u32) -> u64 {
                 return limited;
             }
             let end = count.min(begin + BATCH);
-            let requests: String = (begin..end)
-                .map(|number| {
-                    let ip = Ipv4Addr::from_bits(0x2000_0000 + first + number);
-                    format!(
-                        "GET /x HTTP/1.1\r\nhost: api.example.com\r\nx-forwarded-for: {ip}\r\n\r\n"
-                    )
-                })
-                .collect();
+            let line = |number| {
+                let ip = Ipv4Addr::from_bits(0x2000_0000 + first + number);
+                format!("GET /x HTTP/1.1\r\nhost: api.example.com\r\nx-forwarded-for: {ip}\r\n\r\n")
+            };
+            let requests = (begin..end).map(line).collect::<Vec<_>>().concat();
             for status in pipelined(&mut client, requests.as_bytes(), (end - begin) as usize) {
                 assert!(matches!(status, 401 | 429), "{status}");
                 limited += u64::from(status == 429);

@@ -7,6 +7,9 @@ use crate::{NOW, SECOND, details, get, good, line};
 
 const SET: &str = "proxy_set_shared_data";
 
+/// How a request ends.
+type End = (&'static str, fn(&mut Vm, u32));
+
 /// At most three requests of a consumer at a time, and two of an address on one route.
 fn policy() -> Value {
     let mut policy = crate::policy();
@@ -34,10 +37,10 @@ fn worker(process: &Process, policy: &Value) -> Vm {
 }
 
 /// A request that is in flight from now on, or its refusal.
-fn begin(vm: &mut Vm, request: &Request) -> Result<u32, Outcome> {
+fn begin(vm: &mut Vm, request: &Request) -> Result<u32, Box<Outcome>> {
     let root = vm.root();
     let stream = vm.open(root);
-    vm.begin(stream, request).map_or(Ok(stream), Err)
+    vm.begin(stream, request).map_or(Ok(stream), |outcome| Err(Box::new(outcome)))
 }
 
 /// As many requests as are let in, at most nine.
@@ -119,7 +122,7 @@ fn a_refusal_says_when_and_counts_as_one() {
 #[test]
 fn every_end_of_a_request_gives_its_place_up() {
     let (process, [mut vm]) = workers(&policy());
-    let ends: [(&str, fn(&mut Vm, u32)); 4] = [
+    let ends: [End; 4] = [
         ("the client resets before the response", |vm, stream| vm.close(stream)),
         ("the response ends, or the client resets in its middle", vm_ends),
         ("another filter answers", |vm, stream| {
@@ -311,10 +314,10 @@ fn junk_is_emptied_and_counted() {
     let (process, [mut one, mut two]) = workers(&policy());
     let streams = fill(&mut one, &good());
     let is_used = |key: &Vec<u8>| process.shared(key).is_some_and(|(value, _)| !value.is_empty());
-    let keys = process.keys().into_iter().filter(|key| key.starts_with(b"pf1/s"));
-    let set = keys.filter(is_used).next().expect("a set in use");
+    let mut keys = process.keys().into_iter().filter(|key| key.starts_with(b"pf1/s"));
+    let set = keys.find(is_used).expect("a set in use");
     let mut resets = 0;
-    for junk in [&[1][..], &[0xff; 15], &[0; 16], &[0xff; 1 << 20]] {
+    for junk in [&[1][..], &[0xff; 15], &[0; 16], &vec![0xff; 1 << 20]] {
         process.set_shared(&set, junk, 0);
         // What others had told is lost; what a VM has itself it knows.
         assert!(fill(&mut one, &good()).is_empty());
@@ -348,9 +351,7 @@ fn a_crowded_set_is_tighter_and_never_looser() {
     let crowd = |vm: &[u8]| {
         let record = |tag: u16| [&[0, 7][..], &tag.to_le_bytes(), &[9; 4], &[1, 0], vm].concat();
         let records: Vec<u8> = (0..512).flat_map(record).collect();
-        for key in keys() {
-            process.set_shared(&key, &records, 0);
-        }
+        assert!(keys().all(|key| process.set_shared(&key, &records, 0)));
     };
     let streams = fill(&mut one, &good());
     let (roster, _) = process.shared(b"pf1/r\0\0").expect("a roster");
@@ -359,6 +360,7 @@ fn a_crowded_set_is_tighter_and_never_looser() {
     let from = |host: u8| get("/limited/x").from(format!("192.0.2.{host}:1"));
     let streams: Vec<_> = (0..50).flat_map(|host| fill(&mut two, &from(host))).collect();
     assert!((50..=100).contains(&streams.len()), "{}", streams.len());
+    assert_eq!(event(&process, "overflow", "of-address"), streams.len() as u64);
     // Nobody has more than two, wherever they are counted.
     assert!((0..50).all(|host| fill(&mut one, &from(host)).is_empty()));
     close(&mut two, &streams);

@@ -54,6 +54,8 @@ impl Gateway for Native {
         let now = Timestamp::from_unix_nanos(self.now.unix_nanos() + at);
         let decision =
             self.policy.decide_now(&request, now, &mut self.buckets, &mut self.tokens, &mut ());
+        // Each request is over before the next one comes.
+        self.buckets.end_all();
         let mut seen = match decision.effects() {
             Effects::Forward(forward) => forwarded(&shown, &forward, &self.policy),
             Effects::Reply(reply) => replied(reply),

@@ -152,6 +152,25 @@ fn limits_that_refuse_leave_the_others_alone() {
 }
 
 #[test]
+fn requests_that_are_repeated_are_all_in_flight() {
+    let text = policy()
+        .replace(
+            "limits:\n  per-address",
+            "limits:\n  flights: {key: [route], concurrent: 2}\n  per-address",
+        )
+        .replace("limits: [per-address]", "limits: [per-address, flights]");
+    let header = format!("x-api-key: {KEY}");
+    let request = ["--path", "/orders/1", "--peer", "192.0.2.1", "--header", &header, "--repeat"];
+    let repeated = |times| explain("flights.yaml", &text, &[&request[..], &[times]].concat());
+    let second = repeated("2");
+    assert_eq!(second.code, 0, "{}{}", second.out, second.err);
+    assert!(second.out.contains("`flights`: 2 at once, 2 in flight"), "{}", second.out);
+    let third = repeated("3");
+    assert_eq!(third.code, 4);
+    assert!(third.out.contains("refused: concurrency_limited by `flights`"), "{}", third.out);
+}
+
+#[test]
 fn whose_bucket_and_what_counts_is_told() {
     // rows: L09, L16
     let limits = "limits:\n  \

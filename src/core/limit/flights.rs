@@ -86,6 +86,13 @@ pub struct Place {
     tag: u64,
 }
 
+impl Place {
+    /// Whether it is the one that newcomers of a crowded set share.
+    pub const fn is_shared(self) -> bool {
+        self.tag == SHARED
+    }
+}
+
 /// What became of a request that would be one more in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {

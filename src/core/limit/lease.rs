@@ -9,7 +9,9 @@
 //! them; taking ahead and giving back add none, and refilling adds `rate * time`, up to `burst` in the
 //! bucket. So over any stretch of time all workers together admit at most `burst + rate * time` and
 //! what lay in leases when it began: in each worker's at most [`MOST`] tokens, and at most one of [`SHARE`] that
-//! the bucket held. Over a long time that is the rate.
+//! the bucket held. Over a long time that is the rate. What is under way adds nothing: a worker has one request
+//! between its look and its swap, a swap that comes too late takes nothing, and the request is judged
+//! again by what is there then, 16 times at most.
 //!
 //! **The price.** A caller may be refused while as many tokens lie with each of the other workers. A bucket
 //! with fewer than `SHARE` left is spent one by one, to the last token, and one that never holds more is never

@@ -65,7 +65,8 @@ pub(crate) enum Spent {
 /// Takes what the request costs from each limit, or nothing from any. Limits that only look on hold
 /// nobody up, be they empty or out of reach. From those that count failures nothing is taken yet.
 ///
-/// Requests in flight are counted between the look and the spending, and no more if that comes to nothing.
+/// Requests in flight are counted between the look and the spending. A request that is refused after that, here
+/// or later, has to [`leave`].
 ///
 /// The host has no swap of several keys at once. When another request empties a later bucket between
 /// the look and the spending, the tokens already taken stay taken: at most those of one request a limit.
@@ -101,11 +102,9 @@ pub(crate) fn spend<'p, S: BucketStore>(
     if refused.is_none() && !flights.is_empty() {
         refused = enter(&flights, ask, store, reports)?;
     }
-    let (buckets, flights) = reports.split_at_mut(looked_at);
-    let buckets = buckets.iter_mut().skip(before);
+    let buckets = reports.iter_mut().take(looked_at).skip(before);
     if let Some(id) = refused {
         buckets.for_each(|report| report.state = untaken(report, ask));
-        leave(flights, store);
         return Ok(Spent::No(id));
     }
     for (report, ticket) in buckets.zip(first.into_iter().chain(others)) {
@@ -119,9 +118,7 @@ pub(crate) fn spend<'p, S: BucketStore>(
         }
         report.taken = !report.state.is_empty();
         if !report.taken && !report.limit.observe {
-            let id = report.id;
-            leave(flights, store);
-            return Ok(Spent::No(id));
+            return Ok(Spent::No(report.id));
         }
     }
     Ok(Spent::Yes)
@@ -196,10 +193,10 @@ fn enter<'p, S: BucketStore>(
     Ok(None)
 }
 
-/// Takes back what [`enter`] has done.
-#[inline(never)]
-fn leave<S: BucketStore>(flights: &mut [LimitReport<'_>], store: &mut S) {
-    for report in flights.iter_mut().filter(|report| report.taken) {
+/// A request that is refused is not in flight.
+pub(crate) fn leave<S: BucketStore>(reports: &mut [LimitReport<'_>], store: &mut S) {
+    let flights = reports.iter_mut().filter(|report| report.limit.concurrent.is_some());
+    for report in flights.filter(|report| report.taken) {
         store.leave();
         report.taken = false;
         report.state = State::places(report.state.remaining().saturating_add(1));

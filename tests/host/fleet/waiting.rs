@@ -3,7 +3,7 @@
 use portcullis_tests::fake_host::{Answer, GrpcCall, Meddle};
 use serde_json::json;
 
-use super::service::{Rig, configured, ok, policy, verdict};
+use super::service::{Rig, configured, ok, over, policy, verdict};
 use crate::{KEY, get};
 
 #[test]
@@ -153,4 +153,35 @@ fn trailers_that_waited_are_stripped() {
     rig.vm.grpc_answer(&waits.expect_err("a question"), ok(9, 9));
     let Answer::Forwarded { trailers, .. } = rig.end(stream).answer else { panic!() };
     assert_eq!(trailers, [(b"grpc-status".to_vec(), b"0".to_vec())]);
+}
+
+#[test]
+fn a_request_that_is_asked_about_is_in_flight() {
+    let mut policy = policy(&json!({}));
+    policy["limits"]["flights"] = json!({"key": ["route"], "concurrent": 2});
+    policy["routes"][0]["limits"] = json!(["single", "flights"]);
+    let mut rig = Rig::with(&policy);
+    let ask = |rig: &mut Rig| {
+        let (stream, waits) = rig.open("/single/1");
+        (stream, waits.expect_err("a question"))
+    };
+    let (first, one) = ask(&mut rig);
+    let (second, two) = ask(&mut rig);
+    assert_eq!(verdict(&rig.local("/single/1")).1, "concurrency_limited");
+    // One goes on, and is in flight until it ends.
+    rig.vm.grpc_answer(&one, ok(9, 9));
+    assert_eq!(verdict(&rig.local("/single/1")).1, "concurrency_limited");
+    assert_eq!(verdict(&rig.end(first)).0, 200);
+    // One goes away, and one is refused: that is none at once.
+    let (gone, _) = ask(&mut rig);
+    rig.vm.close(gone);
+    let (third, _) = ask(&mut rig);
+    rig.vm.grpc_answer(&two, over(17));
+    rig.process.advance(20_000_000_000);
+    let (fourth, four) = ask(&mut rig);
+    assert_eq!(verdict(&rig.end(second)).1, "rate_limited");
+    assert_eq!(verdict(&rig.local("/single/1")).1, "concurrency_limited");
+    rig.vm.grpc_answer(&four, ok(9, 9));
+    assert_eq!(verdict(&rig.end(fourth)).0, 200);
+    rig.vm.close(third);
 }

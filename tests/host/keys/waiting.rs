@@ -327,3 +327,19 @@ fn secrets_come_from_the_environment_or_the_policy_is_refused() {
     let everything = format!("{:?}{outcome:?}", world.configured);
     assert!(!everything.contains(&text), "{everything}");
 }
+
+#[test]
+fn a_request_that_waits_is_not_in_flight() {
+    let mut policy = policy(&remote());
+    policy["limits"]["flights"] = json!({"key": ["route"], "concurrent": 1});
+    policy["routes"][1]["limits"] = json!(["flights"]);
+    let mut world = World::new(1, &policy, |_| Served::json(set(&["k1"])));
+    for _ in 0..3 {
+        assert_eq!(world.open(0, &with_token("k1")).1, None);
+    }
+    let with_key = get("/orders/1").with("x-api-key", crate::KEY);
+    assert_eq!(verdict(&world.request(0, &with_key).0), GOOD);
+    world.run(SECOND);
+    let ended: Vec<_> = world.workers[0].ended.iter().map(|(_, it)| verdict(it)).collect();
+    assert_eq!(ended, [GOOD, (429, "concurrency_limited"), (429, "concurrency_limited")]);
+}

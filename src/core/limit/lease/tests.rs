@@ -149,7 +149,7 @@ impl Model {
         }
     }
 
-    /// It swaps what it saw.
+    /// It swaps what it saw. Who comes too late begins again, as any other request.
     fn finish(&self, world: &mut World, at: usize) -> Event {
         let Some((cost, next, remaining, is_late)) = world.workers[at].pending.take() else {
             return Event::Nothing;
@@ -201,10 +201,13 @@ fn models(most: u64, loses_leases: bool) -> impl Iterator<Item = Model> {
 
 #[test]
 fn tokens_come_from_nothing_but_time() {
-    // The bound: a request takes what it costs, time gives what the rate gives, nothing else adds any.
+    // The bound: a request takes what it costs, time gives what the rate gives, nothing else adds any: not
+    // those under way on each worker, and not those that were too late and begin again.
     for model in models(2, true) {
-        let (quota, mut most) = (model.quota, 0);
-        let states = model.explore(|before, _, event, after| {
+        let (quota, mut most, mut late) = (model.quota, 0, 0);
+        let states = model.explore(|before, at, event, after| {
+            let was_late = before.workers[at].pending.is_some_and(|(.., is_late)| is_late);
+            late += usize::from(was_late && after.workers != before.workers);
             let given = match event {
                 Event::Time => model.tick,
                 _ => 0,
@@ -219,6 +222,7 @@ fn tokens_come_from_nothing_but_time() {
         });
         let in_leases = model.workers as u64 * model.most * quota.interval();
         assert!(most > quota.fill() && most <= quota.fill() + in_leases, "{most}");
+        assert!(late > 100, "{late} were too late");
         assert!(states > 1_000, "{states}");
     }
 }

@@ -186,3 +186,35 @@ fn windows_of_one_limit_have_buckets_of_their_own() {
     }
     assert_eq!(spend_all(&limits, &mut store, 1).0, Ok(Spent::No(LimitId(0))));
 }
+
+#[test]
+fn what_is_in_flight_is_entered_last_and_left_if_it_comes_to_nothing() {
+    let flights = |name, most| {
+        let limit = Limit::of_flights(name, most, KeyParts::default());
+        limit.unwrap_or_else(|| panic!("{name}"))
+    };
+    let limits = [flights("wide", 3), limit("rate", 2), flights("narrow", 1)];
+    let mut store = Contended::default();
+    assert_eq!(go(&limits, &mut store), Spent::Yes);
+    // As the walk does it that refuses.
+    let mut refused = |limits: &[Limit], why: u16| {
+        let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
+        let now = Timestamp::from_unix_nanos(1_800_000_000 * SECOND);
+        let ask = Ask { gateway: "gw", subject: Subject::default(), cost: 1, now };
+        let mut reports = Vec::new();
+        let spent = spend(numbered, &ask, &mut store, &mut reports);
+        assert_eq!(spent, Ok(Spent::No(LimitId(why))));
+        leave(&mut reports, &mut store);
+        let seen = reports.iter().map(|report| (report.limit.name(), report.in_flight()));
+        seen.map(|(name, count)| format!("{name} {count:?}")).collect::<Vec<_>>().join(", ")
+    };
+    for _ in 0..5 {
+        assert_eq!(refused(&limits, 2), "rate None, wide Some(1), narrow Some(1)");
+    }
+    // A token and two places are left; then an empty bucket is all that is looked at.
+    let wide = [flights("wide", 3), limit("rate", 2)];
+    assert_eq!(go(&wide, &mut store), Spent::Yes);
+    assert_eq!(go(&wide, &mut store), Spent::No(LimitId(1)));
+    assert_eq!(go(&wide[..1], &mut store), Spent::Yes);
+    assert_eq!(go(&wide[..1], &mut store), Spent::No(LimitId(0)));
+}
