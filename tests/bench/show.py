@@ -42,6 +42,20 @@ def scale(result):
     return result
 
 
+def limits(result):
+    own, other = result["limit_us"]["portcullis"], result["limit_us"]["native"]
+    low, high = result["more_interval"]
+    met = result["more_us"] <= result["allowance_us"]
+    print(f"{'one limit':22} adds {own:.1f} us to Portcullis, {other:.1f} us to the native chain: {result['more_us']:+.1f} us "
+          f"({low:+.1f} to {high:+.1f}); goal {result['allowance_us']:+g} us: {'met' if met else 'missed'}")
+    cheaper = result["refused_more_us"] < 0
+    print(f"{'':22} a 429 takes {result['refused_us']:.1f} us, a forwarded request {result['forwarded_us']:.1f} us; "
+          f"goal less: {'met' if cheaper else 'missed'}")
+    chain_lines(result["chains"])
+    print(flush=True)
+    return result
+
+
 def start(result):
     print(f"{'start':22} compiling the module of {result['module_bytes'] / 1000:.0f} KB and starting its VMs: "
           f"{result['compile_cpu_s']:.2f} s of CPU, {result['compile_s']:.2f} s\n"
