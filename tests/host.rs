@@ -17,6 +17,8 @@ mod contexts;
 mod counters;
 #[path = "host/faults.rs"]
 mod faults;
+#[path = "host/fleet.rs"]
+mod fleet;
 #[path = "host/hand_over.rs"]
 mod hand_over;
 #[path = "host/interface.rs"]

@@ -11,6 +11,7 @@ use crate::read::{Fault, Mark, Source, Tree, escape, hidden};
 mod address;
 mod envoy;
 mod finding;
+mod fleet;
 mod hardening;
 mod plugins;
 mod print;
@@ -113,6 +114,7 @@ fn check(file: &str) -> Report {
     envoy::check(&source, &guards, &mut findings);
     plugins::check(&source, &found, &guards, &mut findings);
     tokens::check(&source, &guards, &mut findings);
+    fleet::check(&source, &guards, &mut findings);
     report.findings = findings.0;
     if found.is_empty() {
         let message = "no policy is in this file".to_owned();

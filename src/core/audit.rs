@@ -73,6 +73,9 @@ impl Decision<'_, '_> {
             if let State::Empty { retry_in, .. } = report.state {
                 object.number(member!("retry_in_ms"), retry_in.div_ceil(1_000_000));
             }
+            if let Some(from) = report.origin.name() {
+                object.word(member!("from"), from);
+            }
             if report.limit.observe {
                 object.word(member!("mode"), "observe");
             }

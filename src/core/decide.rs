@@ -1,6 +1,7 @@
 //! THE ORDER OF CHECKS. The walk of one request through the stages, stopping at the first refusal.
 
 mod credential;
+mod fleet;
 mod form;
 mod limits;
 mod place;
@@ -13,7 +14,7 @@ use crate::authn::signature::SignatureVerifier;
 use crate::authn::tokens::Tokens;
 use crate::decision::{Decision, Grant};
 use crate::explain::{Stage, Trace};
-use crate::limit::{BucketStore, LimitId, LimitReport, State};
+use crate::limit::{BucketStore, Inquiry, LimitId, LimitReport, Origin, State, Verdict};
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::request::Request;
@@ -27,43 +28,53 @@ pub enum Step<'p, 'r> {
     /// To its end.
     Done(Decision<'p, 'r>),
     /// To a question that only somebody outside can answer. [`Policy::resume`] goes on from there.
-    Ask(Pause),
+    Ask(Box<Pause>),
 }
 
-/// A walk that waits for the keys of an issuer. It goes with the policy and the request that made it.
+/// A walk that waits for an answer. It goes with the policy and the request that made it.
 #[derive(Debug)]
 pub struct Pause {
-    issuer: IssuerId,
-    key_id: Option<Box<str>>,
-    /// The limits by address that were spent: they are not spent again.
-    spent: Vec<(LimitId, State, bool)>,
+    question: Question,
+    /// The limits that were spent: they are not spent again.
+    spent: Vec<(LimitId, State, bool, Origin)>,
+}
+
+/// What a walk waits for.
+#[derive(Debug)]
+pub enum Question {
+    /// The keys of an issuer.
+    Keys {
+        /// Whose.
+        issuer: IssuerId,
+        /// The `kid` that the keys in force do not have. It is the caller's text.
+        key_id: Option<Box<str>>,
+    },
+    /// What the rate limit service says of one limit.
+    Fleet(Inquiry),
 }
 
 impl Pause {
-    /// Whose keys are needed.
-    pub fn issuer(&self) -> IssuerId {
-        self.issuer
-    }
-
-    /// The `kid` that the keys in force do not have. It is the caller's text.
-    pub fn key_id(&self) -> Option<&str> {
-        self.key_id.as_deref()
+    /// What must be found out.
+    pub fn question(&self) -> &Question {
+        &self.question
     }
 }
 
 /// What became of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The keys in force are as new as they can be.
+    /// What is known here is to decide: the keys in force, this process's own count.
     Current,
-    /// Nobody can say whether there are newer ones.
+    /// Nobody can say: whether there are newer keys, what the service has counted.
     Unavailable,
+    /// The rate limit service says so.
+    Counted(Verdict),
 }
 
 /// Why a walk stops.
 enum Halt {
     Refused(Denial),
-    Ask(IssuerId, Option<Box<str>>),
+    Ask(Question),
 }
 
 impl From<Denial> for Halt {
@@ -84,12 +95,13 @@ impl Policy {
         trace: &mut impl Trace,
     ) -> Step<'p, 'r> {
         let decision = Decision::open(self, request, now);
-        let answer = None;
-        Walk { policy: self, request, now, buckets, tokens, trace, answer, decision }.walk()
+        let (answer, counted) = (None, None);
+        Walk { policy: self, request, now, buckets, tokens, trace, answer, counted, decision }
+            .walk()
     }
 
-    /// Decides a request whose walk was paused. It begins anew with the same request, but limits by
-    /// address are not spent again and nothing is asked again.
+    /// Decides a request whose walk was paused. It begins anew with the same request, but limits that
+    /// were spent are not spent again and nothing that was answered is asked again.
     #[expect(clippy::too_many_arguments, reason = "those of `decide` and what it asked")]
     pub fn resume<'p, 'r, V: SignatureVerifier>(
         &'p self,
@@ -100,27 +112,24 @@ impl Policy {
         buckets: &mut impl BucketStore,
         tokens: &mut Tokens<V>,
         trace: &mut impl Trace,
-    ) -> Decision<'p, 'r> {
+    ) -> Step<'p, 'r> {
         let mut decision = Decision::open(self, request, now);
         let spent = pause.spent.iter();
-        decision.limits.extend(spent.filter_map(|&(id, state, taken)| {
+        decision.limits.extend(spent.filter_map(|&(id, state, taken, origin)| {
             let limit = self.limits.get(usize::from(id.0))?;
-            Some(LimitReport { id, limit, state, taken })
+            Some(LimitReport { id, limit, state, taken, origin })
         }));
-        let answer = Some(answer);
-        match (Walk { policy: self, request, now, buckets, tokens, trace, answer, decision }).walk()
-        {
-            Step::Done(decision) => decision,
-            Step::Ask(_) => {
-                // INVARIANT: a walk with an answer does not ask. Should it ever, it ends in a refusal.
-                let mut decision = Decision::open(self, request, now);
-                decision.verdict = Err(Denial::KeysUnavailable);
-                decision
-            }
-        }
+        let (answer, counted) = match &pause.question {
+            Question::Keys { .. } => (Some(answer), None),
+            // It got as far as that with the keys that are there.
+            Question::Fleet(inquiry) => (Some(Answer::Current), Some((Some(inquiry), answer))),
+        };
+        Walk { policy: self, request, now, buckets, tokens, trace, answer, counted, decision }
+            .walk()
     }
 
-    /// Decides a request where nothing can be found out: with the keys that are there.
+    /// Decides a request where nothing can be found out: with the keys that are there, and by what this
+    /// process has counted.
     pub fn decide_now<'p, 'r, V: SignatureVerifier>(
         &'p self,
         request: &Request<'r>,
@@ -129,10 +138,19 @@ impl Policy {
         tokens: &mut Tokens<V>,
         trace: &mut impl Trace,
     ) -> Decision<'p, 'r> {
-        match self.decide(request, now, buckets, tokens, trace) {
-            Step::Done(decision) => decision,
-            Step::Ask(pause) => {
-                self.resume(&pause, Answer::Current, request, now, buckets, tokens, trace)
+        let decision = Decision::open(self, request, now);
+        let (answer, counted) = (None, Some((None, Answer::Current)));
+        let walk =
+            Walk { policy: self, request, now, buckets, tokens, trace, answer, counted, decision };
+        let mut step = walk.walk();
+        loop {
+            // What was answered is not asked again, so this ends.
+            match step {
+                Step::Done(decision) => return decision,
+                Step::Ask(pause) => {
+                    step =
+                        self.resume(&pause, Answer::Current, request, now, buckets, tokens, trace);
+                }
             }
         }
     }
@@ -146,8 +164,10 @@ struct Walk<'w, 'p, 'r, S, V, T> {
     buckets: &'w mut S,
     tokens: &'w mut Tokens<V>,
     trace: &'w mut T,
-    /// What became of the question that the walk paused for.
+    /// What became of the question for keys.
     answer: Option<Answer>,
+    /// What became of a question to the rate limit service.
+    counted: Option<(Option<&'w Inquiry>, Answer)>,
     decision: Decision<'p, 'r>,
 }
 
@@ -156,10 +176,10 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
         self.decision.verdict = match self.run() {
             Ok(grant) => Ok(grant),
             Err(Halt::Refused(denial)) => Err(denial),
-            Err(Halt::Ask(issuer, key_id)) => {
+            Err(Halt::Ask(question)) => {
                 let limits = self.decision.limits.iter();
-                let spent = limits.map(|report| (report.id, report.state, report.taken)).collect();
-                return Step::Ask(Pause { issuer, key_id, spent });
+                let spent = limits.map(|one| (one.id, one.state, one.taken, one.origin)).collect();
+                return Step::Ask(Box::new(Pause { question, spent }));
             }
         };
         Step::Done(self.decision)
@@ -178,6 +198,7 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
         self.authenticate(shown, route)?;
         self.authorise(route)?;
         self.spend_limits(route)?;
+        self.ask_fleet(route)?;
         Ok(if route.access == Access::Public { Grant::Public } else { Grant::Principal })
     }
 

@@ -9,7 +9,7 @@ use crate::authn::issuer::Issuer;
 use crate::authn::token::Token;
 use crate::authz::{ScopeId, ScopeSet};
 use crate::headers::Headers;
-use crate::limit::LimitReport;
+use crate::limit::{LimitReport, Origin};
 use crate::network::Caller;
 use crate::path::Path;
 use crate::policy::{Consumer, Policy};
@@ -90,6 +90,14 @@ impl<'p> Principal<'p> {
         match &self.credential {
             Credential::ApiKey { key, .. } => key.id(),
             Credential::Token { token, .. } => &token.name,
+        }
+    }
+
+    /// The same as a header can hold it.
+    pub(crate) fn told_credential(&self) -> &str {
+        match &self.credential {
+            Credential::ApiKey { key, .. } => key.id(),
+            Credential::Token { token, .. } => token.header_name(),
         }
     }
 
@@ -231,6 +239,14 @@ impl<'p, 'r> Decision<'p, 'r> {
     /// The network, limit or claim that refused, by its name in the policy.
     pub fn rule(&self) -> Option<&'p str> {
         self.rule
+    }
+
+    /// Limits of the fleet that were decided without the service, by name.
+    pub fn limits_without_service(&self) -> impl Iterator<Item = &'p str> {
+        let limits = self.limits.iter();
+        let without =
+            limits.filter(|report| matches!(report.origin, Origin::Local | Origin::Nobody));
+        without.map(|report| report.limit.name())
     }
 
     /// Turns the decision into a refusal because Envoy would not carry it out.

@@ -45,6 +45,7 @@ mod request;
 mod route;
 mod sorted;
 mod time;
+mod wire;
 
 pub use address::{Address, Cidr, CidrFault};
 pub use authn::algorithm::{Algorithm, Hash, KeyKind};
@@ -62,13 +63,16 @@ pub use authn::secrets::{SecretFault, SecretSet};
 pub use authn::signature::{Check, PublicKey, PureVerifier, SignatureVerifier, Unusable};
 pub use authn::token_cache::TokenCache;
 pub use authn::tokens::Tokens;
-pub use decide::{Answer, Pause, Step};
+pub use decide::{Answer, Pause, Question, Step};
 pub use decision::{Decision, Grant, Outcome, Principal};
 pub use effects::{Effects, Forward, Reply, ResponseLines};
 pub use explain::{Stage, Trace};
 pub use few::Few;
 pub use hand_over::Fact;
-pub use limit::{BucketKey, BucketStore, Lease, Limit, MemoryStore, Quota, StoreFault};
+pub use limit::{
+    Breaker, BucketKey, BucketStore, Fleet, Inquiry, Lease, Limit, MAX_ANSWER, MemoryStore, Quota,
+    Standing, StoreFault, Verdict,
+};
 pub use network::Country;
 pub use path::Path;
 pub use policy::{Consumer, Needs, Policy};

@@ -2,20 +2,23 @@
 
 mod bucket;
 mod calendar;
+mod fleet;
 mod key;
 mod lease;
 mod spend;
 mod store;
 
 pub use bucket::Quota;
+pub use fleet::{Breaker, Fleet, Inquiry, MAX_ANSWER, Standing, Verdict};
 pub use key::BucketKey;
 pub use lease::Lease;
 pub use store::{BucketStore, MemoryStore, StoreFault};
 
 pub(crate) use bucket::{MAX_COUNT, State};
 pub(crate) use calendar::Calendar;
+pub(crate) use fleet::{Figures, FleetPart, Known, Names, OnError, Origin};
 pub(crate) use key::{KeyParts, Subject};
-pub(crate) use spend::{Ask, LimitReport, Spent, spend};
+pub(crate) use spend::{Ask, LimitReport, Spent, pay, spend};
 
 use crate::time::SECOND;
 
@@ -36,6 +39,8 @@ pub struct Limit {
     pub(crate) key: KeyParts,
     /// Whether it only looks on: it counts and is recorded, and refuses nobody.
     pub(crate) observe: bool,
+    /// What makes it a fleet's, if it is one.
+    pub(crate) fleet: Option<Box<FleetPart>>,
     /// What `RateLimit-Policy` says of it, but for the length of a calendar window at the end.
     pub(crate) policy_item: Box<str>,
 }
@@ -65,6 +70,7 @@ impl Limit {
             quota,
             key,
             observe: false,
+            fleet: None,
             policy_item: policy_item.into(),
         }
     }

@@ -9,7 +9,7 @@ use crate::authn::token::TokenRules;
 use crate::authz::{ScopeSetId, ScopeTable};
 use crate::hand_over::Fact;
 use crate::headers::NameTable;
-use crate::limit::{Limit, LimitId};
+use crate::limit::{Fleet, Limit, LimitId};
 use crate::lookup::Lookup;
 use crate::network::{NetworkSet, NetworkTable};
 use crate::route::{Methods, Route, RouteId, RouteTable};
@@ -127,6 +127,8 @@ pub struct Policy {
     pub(crate) consumers: Box<[Consumer]>,
     pub(crate) keys: KeyTable,
     pub(crate) limits: Box<[Limit]>,
+    /// Who counts the limits of a fleet.
+    pub(crate) fleet: Option<Fleet>,
     /// Limits by address alone that hold for every request, also where no route matches.
     pub(crate) address_limits: Box<[LimitId]>,
     pub(crate) routes: Box<[Route]>,
@@ -195,6 +197,11 @@ impl Policy {
     /// The limits, in no particular order.
     pub fn limits(&self) -> &[Limit] {
         &self.limits
+    }
+
+    /// The rate limit service, where some limit is a fleet's.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.as_ref()
     }
 
     pub(crate) fn route(&self, id: RouteId) -> Option<&Route> {

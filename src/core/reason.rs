@@ -71,6 +71,8 @@ pub enum Denial {
     ClaimNotAllowed,
     /// A limit has no token left.
     RateLimited,
+    /// A limit of the fleet cannot be counted, and the policy says to refuse then.
+    LimitUnavailable,
     /// The issuer's keys are not there, or too old.
     KeysUnavailable,
     /// The filter has no policy in force.
@@ -102,7 +104,7 @@ pub enum Public {
 struct Row(Denial, &'static str, Public, &'static str);
 
 /// Every reason once, in the order of the enum: code, public form, meaning for the operator.
-const TABLE: [Row; 35] = [
+const TABLE: [Row; 36] = [
     Row(
         Denial::RequestMalformed,
         "request_malformed",
@@ -280,6 +282,12 @@ const TABLE: [Row; 35] = [
         "a claim of the token is not what the route asks for",
     ),
     Row(Denial::RateLimited, "rate_limited", Public::RateLimited, "a limit has no token left"),
+    Row(
+        Denial::LimitUnavailable,
+        "limit_unavailable",
+        Public::Unavailable,
+        "the rate limit service gives no answer, and the policy says `deny` then",
+    ),
     Row(
         Denial::KeysUnavailable,
         "keys_unavailable",

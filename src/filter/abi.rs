@@ -213,6 +213,7 @@ pub(crate) fn now() -> Result<u64, HostFault> {
 #[derive(Clone, Copy)]
 enum Buffer {
     CallResponseBody = 4,
+    GrpcMessage = 5,
     PluginConfiguration = 7,
 }
 

@@ -16,11 +16,13 @@
 
 use std::hash::Hasher;
 
-use portcullis_core::{BucketKey, BucketStore, Lease, Quota, StoreFault, Timestamp};
+use portcullis_core::{
+    BucketKey, BucketStore, Fleet, Lease, Quota, Standing, StoreFault, Timestamp,
+};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::abi::{self, HostFault, Inbox};
-use crate::leases::{Hash, Leases};
+use crate::leases::{Hash, Memories};
 use crate::metrics::{Metrics, StoreEvent};
 
 /// Sets of the table for keys with an address, of the one for keys without, and of the overflow table
@@ -145,11 +147,13 @@ pub(crate) struct Store<'b> {
     pub(crate) fault: Option<HostFault>,
 }
 
-/// What a VM has of buckets: its leases, and scratch space.
+/// What a VM has of buckets: its leases, what the service of a fleet said, and scratch space.
 #[derive(Default)]
 pub(crate) struct Held {
-    of_addresses: Leases,
-    of_callers: Leases,
+    of_addresses: Memories<Lease>,
+    of_callers: Memories<Lease>,
+    fleet_addresses: Memories<Standing>,
+    fleet_callers: Memories<Standing>,
     /// The name of a bucket.
     name: Vec<u8>,
     /// Sets that were read for the request.
@@ -157,7 +161,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    fn leases(&mut self, table: Table) -> Option<&mut Leases> {
+    fn leases(&mut self, table: Table) -> Option<&mut Memories<Lease>> {
         match table {
             Table::Addresses => Some(&mut self.of_addresses),
             Table::Callers => Some(&mut self.of_callers),
@@ -196,9 +200,13 @@ impl Store<'_> {
         StoreFault
     }
 
-    fn hash(&mut self, key: &BucketKey<'_>) -> Hash {
+    /// The hash of a bucket's name, or of what the service of a fleet counts for a key.
+    fn hash(&mut self, key: &BucketKey<'_>, fleet: Option<&Fleet>) -> Hash {
         let name = &mut self.held.name;
         name.clear();
+        if let Some(fleet) = fleet {
+            fleet.write_name(name);
+        }
         key.encode(name);
         let mut hasher = SipHasher13::new_with_key(self.secret);
         hasher.write(name);
@@ -253,7 +261,7 @@ impl BucketStore for Store<'_> {
         now: Timestamp,
     ) -> Result<(u64, Self::Ticket), StoreFault> {
         let table = if key.is_unbounded() { Table::Addresses } else { Table::Callers };
-        let hash = self.hash(key);
+        let hash = self.hash(key, None);
         let mut ticket = Ticket { table, hash, quota: *quota, cost, seen: None };
         let lease = self.held.lease(table, hash, quota);
         if let Some(arrival) = lease.and_then(|lease| lease.arrival(cost, now)) {
@@ -268,7 +276,7 @@ impl BucketStore for Store<'_> {
             ));
         }
         self.metrics.store_event(self.gateway, key.limit(), StoreEvent::Overflow);
-        let (table, hash) = (Table::Overflow, self.hash(&key.overflow()));
+        let (table, hash) = (Table::Overflow, self.hash(&key.overflow(), None));
         let overflow = self.look(table, hash, key.limit(), now)?;
         // More limits than the overflow table has room for are crowded: refusing is all that is left.
         let (arrival, seen) = overflow.ok_or(StoreFault)?;
@@ -292,8 +300,9 @@ impl BucketStore for Store<'_> {
         let swapped = abi::set_shared(&key, &set, version);
         match swapped {
             Ok(true) => {
-                if let Some(leases) = self.held.leases(table).filter(|_| quota.is_leased()) {
-                    leases.keep(hash, &quota, lease, now);
+                let leases = self.held.leases(table).filter(|_| quota.is_leased());
+                if let Some(place) = leases.and_then(|leases| leases.place(hash, &quota, now)) {
+                    *place = lease;
                 }
             }
             Ok(false) => {}
@@ -305,6 +314,18 @@ impl BucketStore for Store<'_> {
             }
         }
         swapped.map_err(|fault| self.fault(fault))
+    }
+
+    fn standing(
+        &mut self,
+        key: &BucketKey<'_>,
+        fleet: &Fleet,
+        now: Timestamp,
+    ) -> Option<&mut Standing> {
+        let hash = self.hash(key, Some(fleet));
+        let Held { fleet_addresses, fleet_callers, .. } = &mut *self.held;
+        let table = if key.is_unbounded() { fleet_addresses } else { fleet_callers };
+        table.place(hash, key.quota(), now)
     }
 
     fn contended(&mut self, limit: &str) {

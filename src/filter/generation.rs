@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use portcullis_core::{Answer, Pause, Policy, Timestamp};
+use portcullis_core::{Answer, Breaker, Pause, Policy, Question, Timestamp};
 
 use crate::abi::{self, Inbox, Level};
-use crate::keys::{Ask, KeySets};
+use crate::keys::KeySets;
 use crate::metrics::{Known, Metrics};
 use crate::native::Native;
+use crate::waiting::Ask;
 
 /// First tick after a configuration, in milliseconds. Envoy configures a copy of the VM that it throws
 /// away, so gauges wait until it is clear that this one stays.
@@ -39,11 +40,14 @@ pub(crate) struct Generation {
     pub(crate) known: RefCell<Known>,
     pub(crate) tokens: RefCell<Tokens>,
     pub(crate) keys: RefCell<KeySets>,
+    pub(crate) breaker: Cell<Breaker>,
     /// The period of the root context's timer; its generations share it.
     period: Rc<Cell<u32>>,
     gauges_due: Cell<Timestamp>,
     /// Look-ups of tokens that are counted already: hits and misses; and tokens remembered.
     counted: Cell<(u64, u64, i64)>,
+    /// Whether the gauge has the breaker as open.
+    counted_open: Cell<bool>,
 }
 
 /// The answer to a call: its number, its header lines (none: it failed), the length of its body.
@@ -75,14 +79,16 @@ impl Generation {
             known: RefCell::default(),
             tokens: RefCell::new(tokens),
             keys: RefCell::new(keys),
+            breaker: Cell::default(),
             period,
             gauges_due: Cell::default(),
             counted: Cell::default(),
+            counted_open: Cell::default(),
         }
     }
 
-    /// Has the timer run soon, because a request waits.
-    pub(crate) fn tick_soon(&self) {
+    /// Has the timer run soon, because a request waits for keys.
+    fn tick_soon(&self) {
         self.tick_within(WAITING_TICK);
     }
 
@@ -105,7 +111,7 @@ impl Generation {
         }
     }
 
-    /// What a request does that needs other keys than are there.
+    /// What a request does whose walk has paused.
     pub(crate) fn ask(
         &self,
         inbox: &Inbox,
@@ -115,11 +121,23 @@ impl Generation {
         metrics: &mut Metrics,
         may_wait: bool,
     ) -> Ask {
+        let (issuer, key_id) = match pause.question() {
+            Question::Keys { issuer, key_id } => (*issuer, key_id.as_deref()),
+            Question::Fleet(inquiry) => {
+                // It is told of the answer; should the host lose the call, the timer notices.
+                self.tick_for_counts();
+                return self.inquire(inquiry, now, metrics, may_wait);
+            }
+        };
         let Ok(mut keys) = self.keys.try_borrow_mut() else {
             return Ask::Decide(Answer::Unavailable);
         };
         let mut turn = keys.turn(inbox, now, &self.policy, tokens, metrics);
-        keys.ask(&mut turn, pause, may_wait)
+        let asked = keys.ask(&mut turn, issuer, key_id, may_wait);
+        if matches!(asked, Ask::Wait(_)) {
+            self.tick_soon();
+        }
+        asked
     }
 
     /// Looks for newer keys and fetches what is due, or what one of the sources in `awaited` is
@@ -172,7 +190,14 @@ impl Generation {
         let gateway = self.policy.gateway();
         metrics.token_lookups(gateway, "hit", hits.wrapping_sub(old_hits));
         metrics.token_lookups(gateway, "miss", misses.wrapping_sub(old_misses));
-        metrics.tokens_remembered(gateway, size.saturating_sub(old_size));
+        metrics.shift("tokens_remembered", gateway, size.saturating_sub(old_size));
+    }
+
+    /// Has the gauge show whether the service is left alone.
+    pub(crate) fn count_breaker(&self, metrics: &mut Metrics) {
+        let is_open = self.breaker.get().is_open();
+        let by = i64::from(is_open).saturating_sub(self.counted_open.replace(is_open).into());
+        metrics.shift("fleet_breakers_open", self.policy.gateway(), by);
     }
 
     /// Takes back what the gauges have of this generation, and hands over what was counted.
@@ -180,14 +205,17 @@ impl Generation {
         metrics.hand_over();
         self.count_tokens(metrics);
         let (hits, misses, size) = self.counted.get();
-        metrics.tokens_remembered(self.policy.gateway(), size.saturating_neg());
+        metrics.shift("tokens_remembered", self.policy.gateway(), size.saturating_neg());
         self.counted.set((hits, misses, 0));
+        self.breaker.take();
+        self.count_breaker(metrics);
     }
 
     /// How often the gauges are set, in milliseconds.
     fn gauge_period(&self) -> u32 {
         let fetches = self.keys.try_borrow().is_ok_and(|keys| !keys.is_empty());
         match (self.policy.issuers(), fetches) {
+            _ if self.policy.fleet().is_some() => FETCH_TICK,
             ([], _) => TICK,
             (_, false) => TOKEN_TICK,
             (_, true) => FETCH_TICK,

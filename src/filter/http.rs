@@ -11,11 +11,11 @@ use portcullis_core::{
 
 use crate::abi::{self, HostFault, Inbox, Level, callout};
 use crate::buckets::{Buckets, Held};
+use crate::fleet;
 use crate::generation::{Generation, Tokens};
 use crate::host;
-use crate::keys::{Ask, Need};
 use crate::metrics::{Metrics, Mixer};
-use crate::waiting::{BATCH, Waiting, WaitingList};
+use crate::waiting::{Ask, BATCH, Need, Waiting, WaitingList};
 
 /// What Envoy does next with a request or its trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ struct Stream {
     generation: Option<Rc<Generation>>,
     /// Set once the filter has answered itself: later callbacks are about its own reply.
     answered: bool,
-    /// Set while it waits for keys.
+    /// Set while it waits for an answer.
     waits: bool,
     /// Lines to add to the upstream's response.
     response: ResponseLines,
@@ -58,8 +58,8 @@ enum Carried {
     Forward(ResponseLines),
     /// It is answered with this.
     Reply(Reply),
-    /// It waits for keys.
-    Wait(Need, Pause),
+    /// It waits for an answer.
+    Wait(Need, Box<Pause>),
 }
 
 impl Http {
@@ -95,13 +95,17 @@ impl Http {
         };
         match self.decide(inbox, &generation, None, buckets, metrics) {
             Carried::Wait(need, pause) => {
-                let Some(state) = self.streams.get_mut(&stream) else { return Next::Stop };
-                state.waits = true;
-                generation.tick_soon();
-                self.waiting.push(Waiting { stream, generation, need, pause }, metrics);
+                self.wait(Waiting { stream, generation, need, pause }, metrics);
                 Next::Stop
             }
             carried => self.end(stream, carried),
+        }
+    }
+
+    fn wait(&mut self, waiting: Waiting, metrics: &mut Metrics) {
+        if let Some(state) = self.streams.get_mut(&waiting.stream) {
+            state.waits = true;
+            self.waiting.push(waiting, metrics);
         }
     }
 
@@ -118,26 +122,64 @@ impl Http {
         let ready = self.waiting.take_ready(now, metrics);
         let is_full = ready.len() >= BATCH;
         let is_any = !ready.is_empty();
-        for (Waiting { stream, generation, pause, .. }, answer) in ready {
-            let Some(state) = self.streams.get_mut(&stream) else { continue };
-            state.waits = false;
-            // The host knows no such stream: then there is nobody to answer.
-            if callout::act_for(stream).is_err() {
-                continue;
-            }
-            let carried = self.decide(inbox, &generation, Some((&pause, answer)), buckets, metrics);
-            if self.end(stream, carried) == Next::GoOn
-                && let Err(fault) = callout::continue_request()
-            {
-                self.log(&fault);
-                self.answer_failure(stream);
-            }
+        for (waiting, answer) in ready {
+            self.go_on(inbox, waiting, answer, buckets, metrics);
         }
         if is_any {
             // Should it fail, the callback ends here in any case.
             let _ = callout::act_for(root);
         }
         is_full
+    }
+
+    /// Decides the request that waits for this call; `size` is the length of the answer's message, `None` where there
+    /// is no answer. Each has a callback of its own, so no request goes on deeper on the stack of another.
+    pub(crate) fn answered(
+        &mut self,
+        inbox: &Inbox,
+        token: u32,
+        size: Option<usize>,
+        buckets: Option<&Buckets>,
+        metrics: &mut Metrics,
+    ) {
+        // Nobody waits where the request is over, or where the call had failed at once.
+        let Some(waiting) = self.waiting.take_call(token, metrics) else { return };
+        // Without a time the request is refused in any case.
+        let now = host::now().unwrap_or_default();
+        let message = size.map(|size| callout::grpc_message(inbox, size.min(fleet::LONGEST)));
+        let answer = waiting.generation.heard(message, now, metrics);
+        self.go_on(inbox, waiting, answer, buckets, metrics);
+    }
+
+    /// Decides a request that waited.
+    fn go_on(
+        &mut self,
+        inbox: &Inbox,
+        waiting: Waiting,
+        answer: Answer,
+        buckets: Option<&Buckets>,
+        metrics: &mut Metrics,
+    ) {
+        let Waiting { stream, generation, pause, .. } = waiting;
+        let Some(state) = self.streams.get_mut(&stream) else { return };
+        state.waits = false;
+        // The host knows no such stream: then there is nobody to answer.
+        if callout::act_for(stream).is_err() {
+            return;
+        }
+        match self.decide(inbox, &generation, Some((&pause, answer)), buckets, metrics) {
+            Carried::Wait(need, pause) => {
+                self.wait(Waiting { stream, generation, need, pause }, metrics);
+            }
+            carried => {
+                if self.end(stream, carried) == Next::GoOn
+                    && let Err(fault) = callout::continue_request()
+                {
+                    self.log(&fault);
+                    self.answer_failure(stream);
+                }
+            }
+        }
     }
 
     /// Ends the decision of a request: replies, or keeps what its response gets.
@@ -196,41 +238,37 @@ impl Http {
         };
         let tokens = &mut *tokens;
         let mut fault = None;
-        let mut walk = |tokens: &mut Tokens, metrics: &mut Metrics, answer| {
-            let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.buckets);
-            let step = match answer {
-                None => policy.decide(&request, now, &mut store, tokens, &mut ()),
-                Some((pause, answer)) => Step::Done(policy.resume(
-                    pause,
-                    answer,
-                    &request,
-                    now,
-                    &mut store,
-                    tokens,
-                    &mut (),
-                )),
+        let mut walk =
+            |tokens: &mut Tokens, metrics: &mut Metrics, answer: Option<(&Pause, Answer)>| {
+                let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.buckets);
+                let step = match answer {
+                    None => policy.decide(&request, now, &mut store, tokens, &mut ()),
+                    Some((pause, answer)) => {
+                        policy.resume(pause, answer, &request, now, &mut store, tokens, &mut ())
+                    }
+                };
+                fault = store.fault.or(fault);
+                step
             };
-            fault = store.fault.or(fault);
-            step
-        };
-        let step = match walk(tokens, metrics, answer) {
-            Step::Ask(pause) => {
-                let asked =
-                    generation.ask(inbox, now, &pause, tokens, metrics, self.waiting.has_room());
-                match asked {
-                    Ask::Wait(need) => return Ok(Carried::Wait(need, pause)),
-                    Ask::Decide(answer) => walk(tokens, metrics, Some((&pause, answer))),
+        let mut step = walk(tokens, metrics, answer);
+        let mut decision = loop {
+            // What was answered is not asked again, so this ends.
+            match step {
+                Step::Done(decision) => break decision,
+                Step::Ask(pause) => {
+                    let has_room = self.waiting.has_room();
+                    match generation.ask(inbox, now, &pause, tokens, metrics, has_room) {
+                        Ask::Wait(need) => return Ok(Carried::Wait(need, pause)),
+                        Ask::Decide(answer) => {
+                            step = walk(tokens, metrics, Some((&pause, answer)));
+                        }
+                    }
                 }
             }
-            step @ Step::Done(_) => step,
         };
         if let Some(fault) = fault {
             self.log(&fault);
         }
-        let mut decision = match step {
-            Step::Done(decision) => decision,
-            Step::Ask(_) => return Ok(Carried::Reply(Reply::bare(Denial::KeysUnavailable, false))),
-        };
         let carried = self.carry_out(inbox, &mut decision, &headers);
         count(&decision, generation, metrics);
         Ok(carried)
@@ -355,6 +393,9 @@ fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Met
     }
     if let (Err(Denial::RateLimited), Some(limit)) = (decision.verdict(), decision.rule()) {
         metrics.limit_refusal(gateway, limit);
+    }
+    for limit in decision.limits_without_service() {
+        metrics.fleet_fallback(gateway, limit);
     }
     for principal in decision.proven() {
         if principal.key().is_some_and(|key| key.is_retiring()) {

@@ -18,11 +18,12 @@ mod unknown;
 
 use std::rc::Rc;
 
-use portcullis_core::{Answer, Issuer, KeyOrigin, KeySet, Pause, Policy, Timestamp};
+use portcullis_core::{Answer, Issuer, IssuerId, KeyOrigin, KeySet, Policy, Timestamp};
 
 use crate::abi::{self, HostFault, Inbox, Level};
 use crate::generation::Tokens;
 use crate::metrics::Metrics;
+use crate::waiting::{self, Ask};
 
 pub(crate) use records::{Own, Records};
 use source::Source;
@@ -67,12 +68,6 @@ pub(crate) struct Need {
     deadline: Timestamp,
     /// Which of the source's sets was looked at for it last.
     seen: u64,
-}
-
-/// What a request that needs keys does.
-pub(crate) enum Ask {
-    Decide(Answer),
-    Wait(Need),
 }
 
 impl Turn<'_> {
@@ -135,15 +130,21 @@ impl KeySets {
     }
 
     /// What a request does whose token needs other keys than are there.
-    pub(crate) fn ask(&mut self, turn: &mut Turn<'_>, pause: &Pause, may_wait: bool) -> Ask {
-        let issuer = pause.issuer().position();
-        let position = self.sources.iter().position(|source| source.issuer == issuer);
+    pub(crate) fn ask(
+        &mut self,
+        turn: &mut Turn<'_>,
+        issuer: IssuerId,
+        key_id: Option<&str>,
+        may_wait: bool,
+    ) -> Ask {
+        let is_its = |source: &Source| source.issuer == issuer.position();
+        let position = self.sources.iter().position(is_its);
         let found = position.and_then(|at| Some((at, self.sources.get_mut(at)?)));
         let Some((position, source)) = found else { return Ask::Decide(Answer::Unavailable) };
         source.look(turn);
         let need = Need {
             source: position,
-            key_id: pause.key_id().map(Box::from),
+            key_id: key_id.map(Box::from),
             since: turn.now,
             deadline: turn
                 .now
@@ -173,7 +174,7 @@ impl KeySets {
         // A call that cannot even be made is over now.
         match answer.or_else(|| self.answer_to(&mut need, turn.now)) {
             Some(found) => Ask::Decide(found),
-            None => Ask::Wait(need),
+            None => Ask::Wait(waiting::Need::Keys(need)),
         }
     }
 

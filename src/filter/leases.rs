@@ -1,11 +1,12 @@
-//! The leases of this VM: tables of fixed size, in which no two buckets meet.
+//! What this VM remembers of keys of limits, leases of its buckets and what a fleet's service said: tables of
+//! fixed size, in which no two keys meet.
 //!
 //! A lease is found by all 128 bits of its bucket's keyed hash and by its quota, so that a policy with
 //! another one begins anew. Keys that callers can make any number of have a table of their own. A lease with
 //! tokens keeps its place until its bucket has refilled them; who finds no place has none, and asks each
 //! time. When the VM traps all are gone: the buckets have their tokens as taken, and fill up again.
 
-use portcullis_core::{Lease, Quota, Timestamp};
+use portcullis_core::{Lease, Quota, Standing, Timestamp};
 
 /// Sets of a table, and the leases of a set.
 const SETS: usize = 512;
@@ -14,45 +15,65 @@ const WAYS: usize = 2;
 /// The hash of a bucket's name.
 pub(crate) type Hash = (u64, u64);
 
+/// What can be remembered of a key.
+pub(crate) trait Memory: Copy + Default {
+    /// Whether nothing is lost with it.
+    fn is_worthless(&self, now: Timestamp) -> bool;
+}
+
+impl Memory for Lease {
+    fn is_worthless(&self, now: Timestamp) -> bool {
+        Self::is_worthless(self, now)
+    }
+}
+
+impl Memory for Standing {
+    fn is_worthless(&self, now: Timestamp) -> bool {
+        Self::is_worthless(self, now)
+    }
+}
+
 #[derive(Clone, Copy, Default)]
-struct Entry {
+struct Entry<M> {
     hash: Hash,
     /// Interval and burst; no quota has zeros.
     quota: (u64, u64),
-    lease: Lease,
+    held: M,
 }
 
-/// One table. It takes its memory when it holds the first lease.
+/// One table. It takes its memory when it holds the first of them.
 #[derive(Default)]
-pub(crate) struct Leases(Vec<[Entry; WAYS]>);
+pub(crate) struct Memories<M>(Vec<[Entry<M>; WAYS]>);
 
 const fn parts(quota: &Quota) -> (u64, u64) {
     (quota.interval(), quota.burst())
 }
 
-impl Leases {
-    fn set(&mut self, hash: Hash) -> Option<&mut [Entry; WAYS]> {
+impl<M: Memory> Memories<M> {
+    fn set(&mut self, hash: Hash) -> Option<&mut [Entry<M>; WAYS]> {
         let [low, high, ..] = hash.1.to_le_bytes();
         self.0.get_mut(usize::from(u16::from_le_bytes([low, high])) % SETS)
     }
 
-    /// The lease of a bucket.
-    pub(crate) fn find(&mut self, hash: Hash, quota: &Quota) -> Option<&mut Lease> {
-        let is_it = |entry: &&mut Entry| entry.hash == hash && entry.quota == parts(quota);
-        self.set(hash)?.iter_mut().find(is_it).map(|entry| &mut entry.lease)
+    /// What is remembered of a key under that quota.
+    pub(crate) fn find(&mut self, hash: Hash, quota: &Quota) -> Option<&mut M> {
+        let is_it = |entry: &&mut Entry<M>| entry.hash == hash && entry.quota == parts(quota);
+        self.set(hash)?.iter_mut().find(is_it).map(|entry| &mut entry.held)
     }
 
-    /// Keeps a lease if there is a place: its own, or one that nobody needs now.
-    pub(crate) fn keep(&mut self, hash: Hash, quota: &Quota, lease: Lease, now: Timestamp) {
+    /// The place of a key: its own, or one that nobody needs now, empty. `None`: there is none.
+    pub(crate) fn place(&mut self, hash: Hash, quota: &Quota, now: Timestamp) -> Option<&mut M> {
         if self.0.is_empty() {
             self.0.resize(SETS, Default::default());
         }
-        let Some(set) = self.set(hash) else { return };
-        let is_own = |entry: &Entry| entry.hash == hash;
-        let is_free = |entry: &Entry| entry.lease.is_worthless(now);
+        let set = self.set(hash)?;
+        let is_own = |entry: &Entry<M>| entry.hash == hash;
+        let is_free = |entry: &Entry<M>| entry.held.is_worthless(now);
         let place = set.iter().position(is_own).or_else(|| set.iter().position(is_free));
-        if let Some(entry) = place.and_then(|place| set.get_mut(place)) {
-            *entry = Entry { hash, quota: parts(quota), lease };
+        let entry = set.get_mut(place?)?;
+        if entry.hash != hash || entry.quota != parts(quota) {
+            *entry = Entry { hash, quota: parts(quota), held: M::default() };
         }
+        Some(&mut entry.held)
     }
 }

@@ -10,6 +10,7 @@
 
 mod abi;
 mod buckets;
+mod fleet;
 mod generation;
 mod host;
 mod http;
@@ -78,7 +79,9 @@ impl Filter {
         let is_resuming = http.resume(inbox, root, now, buckets.as_ref(), metrics);
         if let Some(generation) = roots.generation(root) {
             let is_waited = http.waiting.is_any_of(root);
-            generation.set_timer(now, is_resuming, is_waited, metrics.is_waiting());
+            // Who waits for the service is told of its answer: the timer is for answers that are lost.
+            let has_counts = metrics.is_waiting() || !http.waiting.is_empty();
+            generation.set_timer(now, is_resuming, is_waited, has_counts);
         }
     }
 }
@@ -156,6 +159,23 @@ extern "C" fn proxy_on_http_call_response(
     _trailers: u32,
 ) {
     enter(|filter, inbox| filter.answer(inbox, root, Call { token, lines, size }));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_receive(_root: u32, token: u32, size: usize) {
+    answered(token, Some(size));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_close(_root: u32, token: u32, _status: u32) {
+    answered(token, None);
+}
+
+fn answered(token: u32, size: Option<usize>) {
+    enter(|filter, inbox| {
+        let Filter { http, buckets, metrics, .. } = filter;
+        http.answered(inbox, token, size, buckets.as_ref(), metrics);
+    });
 }
 
 #[unsafe(no_mangle)]

@@ -201,11 +201,24 @@ impl Metrics {
         }
     }
 
-    /// Counts verified tokens that are remembered, in all workers together.
-    pub(crate) fn tokens_remembered(&mut self, gateway: &str, by: i64) {
+    /// Moves a gauge of a gateway that all workers have together. (What a VM had in it when it died stays
+    /// there: nobody tells.)
+    pub(crate) fn shift(&mut self, name: &str, gateway: &str, by: i64) {
         if by != 0 {
-            add(self.id(MetricKind::Gauge, "tokens_remembered", &[("gateway", gateway)]), by);
+            add(self.id(MetricKind::Gauge, name, &[("gateway", gateway)]), by);
         }
+    }
+
+    /// Counts what became of a question to the rate limit service.
+    pub(crate) fn fleet_call(&mut self, gateway: &str, result: &str) {
+        let labels = [("gateway", gateway), ("result", result)];
+        count(self.id(MetricKind::Counter, "fleet_calls", &labels));
+    }
+
+    /// Counts a request that was decided without the rate limit service's word on a limit.
+    pub(crate) fn fleet_fallback(&mut self, gateway: &str, limit: &str) {
+        let labels = [("gateway", gateway), ("limit", limit)];
+        count(self.id(MetricKind::Counter, "fleet_fallbacks", &labels));
     }
 
     /// Sets a gauge of a gateway.

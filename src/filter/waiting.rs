@@ -1,11 +1,12 @@
-//! Requests that wait for an issuer's keys: Envoy holds them, headers and body, until they are decided.
+//! Requests that wait for an answer, an issuer's keys or the word of the rate limit service: Envoy holds
+//! them, headers and body, until they are decided.
 
 use std::rc::Rc;
 
-use portcullis_core::{Answer, Issuer, Pause, Timestamp};
+use portcullis_core::{Answer, Issuer, Pause, Question, Timestamp};
 
 use crate::generation::Generation;
-use crate::keys::Need;
+use crate::keys;
 use crate::metrics::Metrics;
 
 /// Most requests that wait in one VM. More are refused at once.
@@ -15,12 +16,26 @@ const MAX_WAITING: usize = 1_024;
 /// the one before, deeper on the same stack each time.
 pub(crate) const BATCH: usize = 16;
 
+/// What a request waits for.
+pub(crate) enum Need {
+    /// The keys of an issuer.
+    Keys(keys::Need),
+    /// The answer to a call, until it is clear that the host has lost it.
+    Service { token: u32, deadline: Timestamp },
+}
+
+/// What a request does whose walk has paused.
+pub(crate) enum Ask {
+    Decide(Answer),
+    Wait(Need),
+}
+
 /// One of them.
 pub(crate) struct Waiting {
     pub(crate) stream: u32,
     pub(crate) generation: Rc<Generation>,
     pub(crate) need: Need,
-    pub(crate) pause: Pause,
+    pub(crate) pause: Box<Pause>,
 }
 
 /// All of them, those that came first in front.
@@ -44,15 +59,35 @@ impl WaitingList {
         }
     }
 
-    /// Whether a request waits that belongs to this root context.
+    /// Takes the request that waits for this call.
+    pub(crate) fn take_call(&mut self, call: u32, metrics: &mut Metrics) -> Option<Waiting> {
+        let is_it = |waiting: &Waiting| matches!(waiting.need, Need::Service { token, .. } if token == call);
+        let waiting = self.0.remove(self.0.iter().position(is_it)?);
+        count(&waiting, metrics, -1);
+        Some(waiting)
+    }
+
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a request waits for keys that belongs to this root context.
     pub(crate) fn is_any_of(&self, root: u32) -> bool {
-        self.0.iter().any(|waiting| waiting.generation.root == root)
+        let is_it = |waiting: &Waiting| {
+            waiting.generation.root == root && matches!(waiting.need, Need::Keys(_))
+        };
+        self.0.iter().any(is_it)
     }
 
     /// The sources that requests of a generation wait for.
     pub(crate) fn awaited(&self, generation: &Rc<Generation>) -> Vec<usize> {
         let own = self.0.iter().filter(|waiting| Rc::ptr_eq(&waiting.generation, generation));
-        let mut sources: Vec<_> = own.map(|waiting| waiting.need.source).collect();
+        let sources = own.filter_map(|waiting| match &waiting.need {
+            Need::Keys(need) => Some(need.source),
+            Need::Service { .. } => None,
+        });
+        let mut sources: Vec<_> = sources.collect();
         sources.sort_unstable();
         sources.dedup();
         sources
@@ -84,8 +119,16 @@ impl WaitingList {
             if answers.len() >= BATCH {
                 return false;
             }
-            let Ok(mut keys) = waiting.generation.keys.try_borrow_mut() else { return false };
-            let answer = keys.answer_to(&mut waiting.need, now);
+            let generation = &waiting.generation;
+            let answer = match &mut waiting.need {
+                Need::Keys(need) => {
+                    let keys = generation.keys.try_borrow_mut();
+                    keys.ok().and_then(|mut keys| keys.answer_to(need, now))
+                }
+                Need::Service { deadline, .. } => {
+                    (*deadline <= now).then(|| generation.heard(None, now, metrics))
+                }
+            };
             answers.extend(answer);
             answer.is_some()
         });
@@ -99,8 +142,12 @@ impl WaitingList {
 
 fn count(waiting: &Waiting, metrics: &mut Metrics, by: i64) {
     let policy = &waiting.generation.policy;
-    if let Some(issuer) = policy.issuers().get(waiting.pause.issuer().position()).map(Issuer::name)
-    {
-        metrics.waiting(policy.gateway(), issuer, by);
+    match waiting.pause.question() {
+        Question::Keys { issuer, .. } => {
+            if let Some(issuer) = policy.issuers().get(issuer.position()).map(Issuer::name) {
+                metrics.waiting(policy.gateway(), issuer, by);
+            }
+        }
+        Question::Fleet(_) => metrics.shift("fleet_waiting", policy.gateway(), by),
     }
 }

@@ -37,6 +37,7 @@ fn imports_are_the_ones_in_use() {
         "proxy_get_header_map_pairs",
         "proxy_get_property",
         "proxy_get_shared_data",
+        "proxy_grpc_call",
         "proxy_http_call",
         "proxy_increment_metric",
         "proxy_log",

@@ -18,7 +18,7 @@ use wasmi::{Engine, Error, Instance, Module, Store, TypedFunc, WasmParams, WasmR
 
 use host::{Host, Meddling};
 
-pub use host::{HttpCall, Meddle, Pair, Reply};
+pub use host::{GrpcCall, HttpCall, Meddle, Pair, Reply};
 pub use process::Process;
 pub use story::{Answer, Configured, Outcome, Request};
 

@@ -33,7 +33,7 @@ pub(super) fn check(source: &Source, guards: &[Guard<'_>], findings: &mut Findin
 }
 
 /// The static clusters of a file; `None` where it has no list of them, or may have others.
-fn clusters(source: &Source) -> Option<Vec<&Tree>> {
+pub(super) fn clusters(source: &Source) -> Option<Vec<&Tree>> {
     let lists = source.documents.iter().filter_map(|root| {
         let dynamic = root.path(&["dynamic_resources", "cds_config"]).is_some();
         root.path(&["static_resources", "clusters"]).filter(|_| !dynamic)

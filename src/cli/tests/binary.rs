@@ -9,6 +9,7 @@
 mod around;
 mod check;
 mod explain;
+mod fleet;
 mod inspect;
 mod inspect_policy;
 mod jwks;

@@ -3,6 +3,7 @@
 
 mod claims;
 mod consumers;
+mod fleet;
 mod headers;
 mod issuers;
 mod jwt;
@@ -43,7 +44,8 @@ pub fn compile(document: &Node<'_>) -> Compiled {
 fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     let headers = headers::compile(document, report);
     let networks = networks::compile(document, report);
-    let limits = limits::compile(document, report);
+    let fleet = fleet::compile(document);
+    let limits = limits::compile(document, fleet.as_ref(), report);
     let mut scopes = scopes::Scopes::collect(document, report);
 
     let deny = networks.set(document, "deny", &Place::TOP, report);
@@ -58,6 +60,10 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     issuers.report_unused(report);
     networks.names.report_unused(report);
     limits.names.report_unused(report);
+    if fleet.is_some() && !limits.has_fleet() {
+        let help = "leave it out, or give a limit `scope: fleet`";
+        report.warning(code::UNUSED, &Place::TOP.field("fleet"), "no limit is a fleet's", help);
+    }
     scopes.report_unused(report);
 
     let sets = || {
@@ -105,6 +111,7 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         keys: callers.keys,
         address_limits: limits.by_address_alone(&global),
         networks: networks.table,
+        fleet: fleet.map(|fleet| fleet.service),
         limits: limits.finish(),
         routes: routes.all.into(),
         allow: routes.allow,

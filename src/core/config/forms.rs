@@ -14,12 +14,12 @@ use std::fmt;
 use super::diagnostic::{Shown, code};
 use super::grammar::Form;
 
-pub(crate) use measures::{MAX_BURST, parse_quota, parse_rate};
+pub(crate) use measures::{MAX_BURST, parse_quota, parse_rate, parse_timeout};
 pub(crate) use places::{parameter_name, split_path};
 pub(crate) use tokens::*;
 pub(crate) use words::{decode_digest, fold_header};
 
-use measures::{quota, rate, time};
+use measures::{quota, rate, time, timeout};
 use places::{cidr, country, host_pattern, path_pattern};
 use words::{cookie, digest, header, method, name, note, parameter, realm, scope};
 
@@ -135,6 +135,12 @@ pub(super) static QUOTA: Form = Form::new(
     "^[1-9][0-9]{0,12}/(hour|day|week|month|year)$",
     quota,
     "a whole number of requests, `/`, and `hour`, `day`, `week`, `month` or `year`; at most 1,000,000,000,000",
+);
+pub(super) static TIMEOUT: Form = Form::new(
+    "a time-out",
+    "^[1-9][0-9]{0,4}ms$",
+    timeout,
+    "a whole number and `ms` for milliseconds; at most 10,000",
 );
 pub(super) static NOTE: Form =
     Form::new("a note", "^.{1,256}$", note, "at most 256 bytes without control characters");

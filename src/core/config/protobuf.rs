@@ -10,9 +10,7 @@ use std::borrow::Cow;
 use super::diagnostic::{Diagnostic, Severity, code};
 use super::place::Escaped;
 use crate::node::{MAX_DEPTH, Node, duplicate};
-
-/// Most bytes of a varint (64 bits in groups of 7).
-const VARINT_BYTES: usize = 10;
+use crate::wire::{Wire, WireFault, once};
 
 impl<'t> Node<'t> {
     /// Reads a serialized `google.protobuf.Struct`. Fields that the messages do not have are skipped.
@@ -51,6 +49,12 @@ impl Fault {
     fn within(mut self, step: &impl ToString) -> Self {
         self.steps.push(step.to_string());
         self
+    }
+}
+
+impl From<WireFault> for Fault {
+    fn from(fault: WireFault) -> Self {
+        Self::new(fault.0)
     }
 }
 
@@ -127,106 +131,6 @@ fn read_value(bytes: &[u8], depth: usize) -> Read<Node<'_>> {
         once(&mut value, kind)?;
     }
     value.ok_or(Fault::new("a value without a kind"))
-}
-
-fn once<T>(place: &mut Option<T>, value: T) -> Read<()> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(Fault::new("a field that stands twice in one message")),
-    }
-}
-
-/// What is left of a message.
-struct Wire<'t>(&'t [u8]);
-
-/// The content of one field, by wire type.
-enum Field<'t> {
-    Varint(u64),
-    Fixed64(u64),
-    Bytes(&'t [u8]),
-    Fixed32,
-}
-
-impl<'t> Wire<'t> {
-    /// The next field and its number; `None` at the end of the message.
-    fn next(&mut self) -> Read<Option<(u64, Field<'t>)>> {
-        if self.0.is_empty() {
-            return Ok(None);
-        }
-        let tag = self.varint()?;
-        let number = tag >> 3;
-        if number == 0 {
-            return Err(Fault::new("a field with the number 0"));
-        }
-        let field = match tag & 7 {
-            0 => Field::Varint(self.varint()?),
-            1 => {
-                let bytes = self.take(8)?;
-                let bytes = <[u8; 8]>::try_from(bytes).map_err(|_| CUT_OFF)?;
-                Field::Fixed64(u64::from_le_bytes(bytes))
-            }
-            2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| CUT_OFF)?;
-                Field::Bytes(self.take(length)?)
-            }
-            5 => self.take(4).map(|_| Field::Fixed32)?,
-            _ => return Err(Fault::new("a field of an unknown wire type")),
-        };
-        Ok(Some((number, field)))
-    }
-
-    fn take(&mut self, length: usize) -> Read<&'t [u8]> {
-        let (head, rest) = self.0.split_at_checked(length).ok_or(CUT_OFF)?;
-        self.0 = rest;
-        Ok(head)
-    }
-
-    fn varint(&mut self) -> Read<u64> {
-        let mut value = 0_u64;
-        for group in 0..VARINT_BYTES {
-            let (byte, rest) = self.0.split_first().ok_or(CUT_OFF)?;
-            self.0 = rest;
-            let bits = u64::from(byte & 0x7f);
-            let shift = u32::try_from(group).unwrap_or(u32::MAX).saturating_mul(7);
-            // The tenth group has room for one bit only.
-            let shifted = bits.checked_shl(shift).filter(|shifted| shifted >> shift == bits);
-            value |= shifted.ok_or(Fault::new("a number of more than 64 bits"))?;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(Fault::new("a number of more than 64 bits"))
-    }
-}
-
-const CUT_OFF: Fault = Fault::new("the bytes end within a field");
-const OTHER_TYPE: Fault = Fault::new("a field of another wire type than its message says");
-
-impl<'t> Field<'t> {
-    fn varint(&self) -> Read<u64> {
-        match *self {
-            Self::Varint(value) => Ok(value),
-            _ => Err(OTHER_TYPE),
-        }
-    }
-
-    fn fixed64(&self) -> Read<u64> {
-        match *self {
-            Self::Fixed64(value) => Ok(value),
-            _ => Err(OTHER_TYPE),
-        }
-    }
-
-    fn bytes(&self) -> Read<&'t [u8]> {
-        match *self {
-            Self::Bytes(bytes) => Ok(bytes),
-            _ => Err(OTHER_TYPE),
-        }
-    }
-
-    fn text(&self) -> Read<&'t str> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Fault::new("a text that is not UTF-8"))
-    }
 }
 
 #[cfg(test)]

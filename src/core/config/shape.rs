@@ -206,7 +206,10 @@ impl Checker<'_> {
                 let text = object.member(other).and_then(Node::as_text).unwrap_or_default();
                 let text = text.split('/').next().unwrap_or_default();
                 match value {
-                    Node::Number(number) => text.parse() == Ok(*number),
+                    // Read as it is written, whole: reading fractions is 16 KB of the module.
+                    Node::Number(number) => {
+                        text.parse().is_ok_and(|count: u32| f64::from(count) == *number)
+                    }
                     _ => value.as_text() == Some(text),
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Halt, Walk};
+use super::{Halt, Question, Walk};
 use crate::authn::extract::CredentialKind;
 use crate::authn::fault::Fault;
 use crate::authn::issuer::{Issuer, KeyOrigin};
@@ -181,7 +181,7 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
                 let issuer = rules.issuer(id).ok_or(Denial::TokenIssuer)?;
                 let is_remote = matches!(issuer.keys, KeyOrigin::Remote(_));
                 match self.answer {
-                    None if is_remote => Err(Halt::Ask(id, key_id)),
+                    None if is_remote => Err(Halt::Ask(Question::Keys { issuer: id, key_id })),
                     Some(super::Answer::Unavailable) => {
                         let fault =
                             Fault::new(Denial::KeysUnavailable, "its keys could not be had");

@@ -5,6 +5,7 @@ use crate::authn::signature::SignatureVerifier;
 use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
 use crate::limit::{Ask, BucketStore, LimitId, LimitReport, Spent, State, Subject, spend};
+use crate::network::Caller;
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::route::Route;
@@ -28,15 +29,13 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
 
     /// The route's other limits and the consumer's, without those that were spent before.
     pub(super) fn spend_limits(&mut self, route: &'p Route) -> Result<(), Denial> {
+        // A walk that has asked the rate limit service has spent them before.
+        if let Some((Some(_), _)) = self.counted {
+            return Ok(());
+        }
         let Decision { caller, principal, limits, rule, .. } = &mut self.decision;
         let principal = principal.as_ref();
-        let subject = Subject {
-            consumer: principal.map(Principal::name),
-            credential: principal.map(Principal::credential_name),
-            address: caller.address,
-            route: Some(route.name()),
-            is_stranger: principal.is_some_and(|principal| principal.consumer.is_none()),
-        };
+        let subject = subject(principal, caller, route);
         let consumer = principal.and_then(|principal| principal.consumer);
         let of_consumer = consumer.map_or(&[][..], |consumer| &consumer.limits);
         let ids = (&*route.limits, of_consumer, &*route.address_limits);
@@ -44,6 +43,22 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         let ask = Ask { gateway: &self.policy.gateway, subject, cost, now: self.now };
         let mut till = Till { policy: self.policy, limits, rule };
         till.spend(ids, &ask, self.buckets, self.trace, Stage::Limits)
+    }
+}
+
+/// Whose request it is, for limits that look at more than the address.
+#[inline]
+pub(super) fn subject<'k>(
+    principal: Option<&'k Principal<'_>>,
+    caller: &Caller,
+    route: &'k Route,
+) -> Subject<'k> {
+    Subject {
+        consumer: principal.map(Principal::name),
+        credential: principal.map(Principal::credential_name),
+        address: caller.address,
+        route: Some(route.name()),
+        is_stranger: principal.is_some_and(|principal| principal.consumer.is_none()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests that look for a way around the policy.
 
+mod fleet;
 mod tokens;
 
 use crate::authn::signature::PureVerifier;

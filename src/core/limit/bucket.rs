@@ -11,7 +11,7 @@
 //! it lies in the past, too.
 
 use super::calendar::Calendar;
-use crate::time::Timestamp;
+use crate::time::{SECOND, Timestamp};
 
 /// How many requests a limit admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,25 @@ impl Quota {
         self.burst
     }
 
+    /// One of so many shares: each at the whole rate divided by them, of at least one token at once.
+    pub(crate) fn share(&self, shares: u64) -> Self {
+        let burst = self.burst.checked_div(shares).unwrap_or(0).max(1);
+        let interval = match self.calendar {
+            Some(_) => self.interval,
+            None => self.interval.saturating_mul(shares).min(MAX_FILL),
+        };
+        Self { interval, burst, ..*self }
+    }
+
+    /// For how long a refusal can be right, at the most: until a bucket has filled, and a second at least, or
+    /// until the window is over. In nanoseconds.
+    pub(crate) fn longest(&self, now: Timestamp) -> u64 {
+        match self.calendar {
+            Some(_) => self.full(now).saturating_sub(now.unix_nanos()),
+            None => self.fill().max(SECOND),
+        }
+    }
+
     /// The windows in which it counts, if it counts in windows of the calendar.
     pub(crate) const fn calendar(&self) -> Option<Calendar> {
         self.calendar
@@ -183,7 +202,6 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::SECOND;
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -1,6 +1,6 @@
 //! Whose bucket: the key of a limit, from verified things only.
 
-use super::Limit;
+use super::{Limit, Names, Quota};
 use crate::address::Address;
 
 /// What a limit tells callers apart by.
@@ -74,6 +74,39 @@ impl<'k> BucketKey<'k> {
         self.limit.name()
     }
 
+    /// The parts that the limit's key names and what they are here, always in the same order; `-` is a part
+    /// that the request does not have. `consumer` and `credential` stand for those of the subject, in ASCII.
+    pub(super) fn write_parts(
+        &self,
+        (consumer, credential): Names<'_>,
+        write: &mut dyn FnMut(&str, &[u8]),
+    ) {
+        let parts = &self.limit.key;
+        let mut part = |name, text: Option<&str>| write(name, text.unwrap_or("-").as_bytes());
+        if parts.consumer {
+            part("consumer", consumer);
+        }
+        if parts.credential {
+            part("credential", credential);
+        }
+        if parts.route {
+            part("route", self.subject.route);
+        }
+        if parts.address {
+            let mut text = Vec::new();
+            match self.subject.address {
+                Some(address) => address.write(&mut text),
+                None => text.push(b'-'),
+            }
+            write("address", &text);
+        }
+    }
+
+    /// The number of the limit: a store may keep something that is worth nothing under another one.
+    pub fn quota(&self) -> &'k Quota {
+        &self.limit.quota
+    }
+
     /// Writes the key so that no two keys are written alike: each part carries its length.
     pub fn encode(&self, out: &mut Vec<u8>) {
         push(out, Some(self.gateway.as_bytes()));
@@ -99,7 +132,6 @@ fn push(out: &mut Vec<u8>, part: Option<&[u8]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::Quota;
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

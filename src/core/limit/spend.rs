@@ -1,6 +1,7 @@
 //! Several limits on one request: look at all, refuse without spending, else spend.
 
 use super::bucket::{Quota, State};
+use super::fleet::Origin;
 use super::key::{BucketKey, Subject};
 use super::store::{BucketStore, StoreFault};
 use super::{Limit, LimitId};
@@ -18,6 +19,7 @@ pub(crate) struct LimitReport<'p> {
     pub(crate) state: State,
     /// Whether its tokens were taken. If not, what it has left is what was there before.
     pub(crate) taken: bool,
+    pub(crate) origin: Origin,
 }
 
 /// Who asks for how many tokens of each limit, and when.
@@ -61,7 +63,7 @@ pub(crate) fn spend<'p, S: BucketStore>(
         if refused.is_none() && state.is_empty() && !limit.observe {
             refused = Some(id);
         }
-        reports.push(LimitReport { id, limit, state, taken: false });
+        reports.push(LimitReport { id, limit, state, taken: false, origin: Origin::Process });
         match first {
             None => first = Some(ticket),
             Some(_) => others.push(ticket),
@@ -73,7 +75,7 @@ pub(crate) fn spend<'p, S: BucketStore>(
         return Ok(Spent::No(id));
     }
     for (report, ticket) in reports.zip(first.into_iter().chain(others)) {
-        match take(report, ticket, ask, store) {
+        match take(report.limit, report.state, ticket, ask, store) {
             Err(_) if report.limit.observe => continue,
             state => report.state = state?,
         }
@@ -83,6 +85,19 @@ pub(crate) fn spend<'p, S: BucketStore>(
         }
     }
     Ok(Spent::Yes)
+}
+
+/// Takes what the request costs from one limit, or only looks whether it is there.
+pub(crate) fn pay<S: BucketStore>(
+    limit: &Limit,
+    ask: &Ask<'_>,
+    store: &mut S,
+    takes: bool,
+) -> Result<State, StoreFault> {
+    match look(limit, ask, store)? {
+        (state @ State::Open { .. }, ticket) if takes => take(limit, state, ticket, ask, store),
+        (state, _) => Ok(state),
+    }
 }
 
 /// Reads a bucket and judges the request.
@@ -117,7 +132,8 @@ fn untaken(report: &LimitReport<'_>, ask: &Ask<'_>) -> State {
 
 /// Takes the tokens that were seen, or looks again as long as others are faster.
 fn take<S: BucketStore>(
-    &LimitReport { limit, mut state, .. }: &LimitReport<'_>,
+    limit: &Limit,
+    mut state: State,
     mut ticket: S::Ticket,
     ask: &Ask<'_>,
     store: &mut S,

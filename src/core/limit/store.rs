@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::bucket::Quota;
+use super::fleet::{Fleet, Standing};
 use super::key::BucketKey;
 use crate::time::Timestamp;
 
@@ -38,6 +39,17 @@ pub trait BucketStore {
     /// [`StoreFault`] where the host fails; the request is then refused.
     fn replace(&mut self, ticket: Self::Ticket, next: u64, ahead: u64) -> Result<bool, StoreFault>;
 
+    /// Where this worker remembers what it knows of a fleet limit's key, empty if that is nothing. `None`: there is
+    /// no room.
+    fn standing(
+        &mut self,
+        _key: &BucketKey<'_>,
+        _fleet: &Fleet,
+        _now: Timestamp,
+    ) -> Option<&mut Standing> {
+        None
+    }
+
     /// Called when every attempt to replace a bucket of this limit was lost.
     fn contended(&mut self, _limit: &str) {}
 }
@@ -46,6 +58,7 @@ pub trait BucketStore {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     buckets: HashMap<Vec<u8>, u64>,
+    standings: HashMap<Vec<u8>, Standing>,
 }
 
 impl BucketStore for MemoryStore {
@@ -66,5 +79,17 @@ impl BucketStore for MemoryStore {
     fn replace(&mut self, ticket: Vec<u8>, next: u64, _ahead: u64) -> Result<bool, StoreFault> {
         self.buckets.insert(ticket, next);
         Ok(true)
+    }
+
+    fn standing(
+        &mut self,
+        key: &BucketKey<'_>,
+        fleet: &Fleet,
+        _now: Timestamp,
+    ) -> Option<&mut Standing> {
+        let mut name = Vec::new();
+        fleet.write_name(&mut name);
+        key.encode(&mut name);
+        Some(self.standings.entry(name).or_default())
     }
 }

@@ -64,6 +64,23 @@ impl HttpCall {
     }
 }
 
+/// A call of a gRPC method that the filter has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcCall {
+    /// The number that its answer will have.
+    pub token: u32,
+    /// The root context that the answer goes to.
+    pub root: u32,
+    /// The cluster that it went to.
+    pub cluster: String,
+    /// Service and method.
+    pub method: String,
+    /// The message.
+    pub message: Vec<u8>,
+    /// How long Envoy waits for an answer, in milliseconds.
+    pub timeout: u32,
+}
+
 /// Header lines and body of an answer to a call.
 pub(super) type CallResponse = (Vec<Pair>, Vec<u8>);
 
@@ -101,9 +118,12 @@ pub(super) struct Host {
     pub(super) effective: Option<u32>,
     pub(super) roots: Vec<u32>,
     pub(super) sent: Vec<HttpCall>,
+    pub(super) grpc_sent: Vec<GrpcCall>,
     pub(super) next_token: u32,
     /// There while the callback of an answer runs.
     pub(super) call_response: Option<CallResponse>,
+    /// The same of a gRPC answer.
+    pub(super) grpc_message: Option<Vec<u8>>,
     /// Streams that were continued or answered outside of their own callbacks, in order.
     pub(super) woken: Vec<u32>,
     pub(super) configuration: Option<Vec<u8>>,
@@ -132,8 +152,10 @@ impl Host {
             effective: None,
             roots: Vec::new(),
             sent: Vec::new(),
+            grpc_sent: Vec::new(),
             next_token: 1,
             call_response: None,
+            grpc_message: None,
             woken: Vec::new(),
             configuration: None,
             streams: HashMap::new(),

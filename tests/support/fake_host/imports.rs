@@ -12,6 +12,7 @@ const NOT_FOUND: u32 = 1;
 const BAD_ARGUMENT: u32 = 2;
 const INVALID_MEMORY_ACCESS: u32 = 6;
 const CAS_MISMATCH: u32 = 8;
+const INTERNAL_FAILURE: u32 = 10;
 
 /// Enters a call; answers at once if a test wants it so.
 macro_rules! enter {
@@ -48,7 +49,9 @@ type Caller_<'c> = Caller<'c, Host>;
 // Behind the macros, which it uses.
 mod outside;
 
-use outside::{continue_stream, environ, environ_sizes, http_call, set_effective_context};
+use outside::{
+    continue_stream, environ, environ_sizes, grpc_call, http_call, set_effective_context,
+};
 
 /// Everything that the module may import.
 pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
@@ -69,6 +72,7 @@ pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
     linker.func_wrap(env, "proxy_continue_stream", continue_stream)?;
     linker.func_wrap(env, "proxy_set_effective_context", set_effective_context)?;
     linker.func_wrap(env, "proxy_http_call", http_call)?;
+    linker.func_wrap(env, "proxy_grpc_call", grpc_call)?;
     linker.func_wrap(env, "proxy_get_shared_data", shared_data)?;
     linker.func_wrap(env, "proxy_set_shared_data", set_shared_data)?;
     linker.func_wrap(env, "proxy_define_metric", define_metric)?;
@@ -117,11 +121,13 @@ fn buffer_bytes(
     size_to: u32,
 ) -> Status {
     const CALL_RESPONSE_BODY: u32 = 4;
+    const GRPC_MESSAGE: u32 = 5;
     const PLUGIN_CONFIGURATION: u32 = 7;
     let mut guest = enter!(caller, "proxy_get_buffer_bytes", to, size_to);
     let host = guest.host();
     let bytes = match buffer {
         CALL_RESPONSE_BODY => host.call_response.as_ref().map(|(_, body)| body.clone()),
+        GRPC_MESSAGE => host.grpc_message.clone(),
         PLUGIN_CONFIGURATION => host.configuration.clone(),
         _ => None,
     };

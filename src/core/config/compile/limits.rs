@@ -3,6 +3,7 @@
 use super::super::diagnostic::{Report, Shown, code};
 use super::super::forms::{MAX_BURST, parse_quota, parse_rate};
 use super::super::place::Place;
+use super::fleet::{self, Fleet};
 use super::names::Names;
 use super::read;
 use crate::limit::{Calendar, KeyParts, Limit, LimitId, Quota};
@@ -23,12 +24,20 @@ pub(super) struct Limits<'n> {
     ends: Vec<usize>,
 }
 
-pub(super) fn compile<'n>(document: &'n Node<'n>, report: &mut Report) -> Limits<'n> {
+pub(super) fn compile<'n>(
+    document: &'n Node<'n>,
+    fleet: Option<&Fleet>,
+    report: &mut Report,
+) -> Limits<'n> {
     let names = Names::new(document, "limits", "limit", report);
     let section = Place::TOP.field("limits");
     let (mut all, mut ends) = (Vec::new(), Vec::new());
     for (name, node) in names.nodes() {
-        limit(name, node, &section.field(name), &mut all, report);
+        let place = section.field(name);
+        let start = all.len();
+        limit(name, node, &place, &mut all, report);
+        let windows = all.get_mut(start..).unwrap_or_default();
+        fleet::part(node, fleet, windows, &place, report);
         ends.push(all.len());
     }
     if all.len() > MAX_LIMITS {
@@ -193,6 +202,11 @@ impl Limits<'_> {
     /// Whether any limit counts by address.
     pub(super) fn need_address(&self) -> bool {
         self.all.iter().any(|limit| limit.key.address)
+    }
+
+    /// Whether any limit is a fleet's.
+    pub(super) fn has_fleet(&self) -> bool {
+        self.all.iter().any(|limit| limit.fleet.is_some())
     }
 
     pub(super) fn finish(self) -> Box<[Limit]> {

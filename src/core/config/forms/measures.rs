@@ -1,4 +1,4 @@
-//! Measures: points in time and rates.
+//! Measures: points in time, short times and rates.
 
 use super::{Checked, exactly, fault};
 use crate::limit::{Calendar, MAX_COUNT};
@@ -19,11 +19,29 @@ pub(super) fn time(text: &str, out: &mut Vec<u8>) -> Checked {
     }
 }
 
-/// A whole number without zeros in front, and the unit behind the slash.
+/// Longest time-out, in milliseconds.
+const MAX_MILLIS: u64 = 10_000;
+
+/// The nanoseconds of a time-out.
+pub(crate) fn parse_timeout(text: &str) -> Option<u64> {
+    let millis = text.strip_suffix("ms").and_then(whole).filter(|millis| *millis <= MAX_MILLIS)?;
+    Some(millis.saturating_mul(1_000_000))
+}
+
+pub(super) fn timeout(text: &str, out: &mut Vec<u8>) -> Checked {
+    exactly(parse_timeout(text).is_some(), text, "write it like `20ms`; at most 10000ms", out)
+}
+
+/// A whole number without zeros in front.
+fn whole(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| plain)
+}
+
+/// A whole number, and the unit behind the slash.
 fn count_per(text: &str) -> Option<(u64, &str)> {
     let (count, unit) = text.split_once('/')?;
-    let plain = count.bytes().all(|byte| byte.is_ascii_digit()) && !count.starts_with('0');
-    Some((count.parse().ok().filter(|_| plain)?, unit))
+    Some((whole(count)?, unit))
 }
 
 /// How many requests in how many nanoseconds.

@@ -4,7 +4,7 @@ use super::Kind::{self, Bool, Either, Integer, List, Map, Object, Text};
 use super::Presence::{Default, From, Optional, Required};
 use super::Rule::Needs;
 use super::callers::{CONSUMER, NETWORK};
-use super::settings::{API_KEY_SOURCES, CLIENT_ADDRESS, IDENTITY_HEADERS};
+use super::settings::{API_KEY_SOURCES, CLIENT_ADDRESS, FLEET, IDENTITY_HEADERS};
 use super::tokens::{ISSUER, JWT, PRECEDENCE};
 use super::traffic::{LIMIT, ROUTE};
 use super::{Shape, field, shape, word};
@@ -114,6 +114,12 @@ pub static POLICY: Shape = shape(
             Optional,
             Map { names: &forms::NAME, of: &Object(&LIMIT) },
             "Rate limits, to be named by `global_limits`, consumers and routes.",
+        ),
+        field(
+            "fleet",
+            Optional,
+            Object(&FLEET),
+            "The rate limit service that counts the limits of `scope: fleet`.",
         ),
         field("global_limits", Optional, LIMITS, "Limits that apply to every request."),
         field(

@@ -1,6 +1,6 @@
 //! Where a gateway reads addresses and keys from, and what it tells an upstream.
 
-use super::Kind::{self, Bool, List, Object, Text};
+use super::Kind::{self, Bool, Integer, List, Object, Text};
 use super::Presence::{Default, Optional, Required};
 use super::Rule::{AtLeastOne, ExactlyOne, Needs};
 use super::{Shape, field, shape, word};
@@ -97,4 +97,46 @@ pub(super) static IDENTITY_HEADERS: Shape = shape(
     ],
     &[AtLeastOne(&["consumer", "credential", "scopes"])],
     "Names of the headers that tell the upstream who is calling. Only those named here are set.",
+);
+
+pub(super) static FLEET: Shape = shape(
+    "a fleet",
+    &[
+        field(
+            "cluster",
+            Required,
+            Text(&forms::CLUSTER),
+            "The Envoy cluster of the service, which speaks HTTP/2.",
+        ),
+        field(
+            "domain",
+            Default("\"portcullis\""),
+            Text(&forms::NAME),
+            "The domain, or namespace, that the service has its limits under.",
+        ),
+        field(
+            "timeout",
+            Default("\"20ms\""),
+            Text(&forms::TIMEOUT),
+            "Longest that a request waits for the service.",
+        ),
+        field(
+            "on_error",
+            Default("\"local\""),
+            Kind::Choice(&[
+                word("local", "Each process goes on with its share of the limit."),
+                word("deny", "The request is refused with 503, `limit_unavailable`."),
+                word("allow", "The limit is passed over."),
+            ]),
+            "What happens while the service gives no answer.",
+        ),
+        field(
+            "processes",
+            Default("1"),
+            Integer { min: 1, max: 1_000 },
+            "Into how many shares `local` cuts rate and burst.",
+        ),
+    ],
+    &[],
+    "Envoy's rate limit service (`envoy.service.ratelimit.v3`), asked by the filter itself.",
 );

@@ -33,13 +33,31 @@ pub(super) static LIMIT: Shape = shape(
             "Several rates and quotas, all of which must have room. Each has a unit of its own. At most 8.",
         ),
         field(
+            "scope",
+            Default("\"process\""),
+            Kind::Choice(&[
+                word("process", "This Envoy counts for itself."),
+                word(
+                    "fleet",
+                    "The rate limit service of `fleet` counts for all that ask it. Takes one rate or quota.",
+                ),
+            ]),
+            "Who counts.",
+        ),
+        field(
+            "lease",
+            Default("1"),
+            Integer { min: 1, max: 10_000 },
+            "For how many requests a worker asks the service at once. With `scope: fleet` only.",
+        ),
+        field(
             "mode",
             Default("\"enforce\""),
             MODE,
             "Whether its refusals are carried out. A limit that observes counts and is recorded, and callers are told nothing of it.",
         ),
     ],
-    &[ExactlyOne(&["rate", "quota", "windows"]), BURST_RULE, RESETS_RULE],
+    &[ExactlyOne(&["rate", "quota", "windows"]), BURST_RULE, RESETS_RULE, Needs("lease", "scope")],
     "How many requests are admitted, and who shares that number.",
 );
 

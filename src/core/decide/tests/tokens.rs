@@ -8,7 +8,7 @@ use crate::authn::base64url::encode;
 use crate::authn::jwks::KeySet;
 use crate::authn::signature::PureVerifier;
 use crate::authn::tokens::Tokens;
-use crate::decide::{Answer, Step};
+use crate::decide::{Answer, Question, Step};
 use crate::decision::{Decision, Outcome};
 use crate::effects::Effects;
 use crate::limit::MemoryStore;
@@ -104,13 +104,15 @@ fn a_walk_pauses_for_keys_and_spends_its_address_once() {
     let lines = lines("/x", &token(7, "k1", "\"sub\":\"a1\",\"scope\":\"read write\""));
     let lines = borrowed(&lines);
     let Step::Ask(pause) = ask(&policy, &lines, &mut buckets, &mut tokens) else { panic!() };
-    assert_eq!((pause.issuer().position(), pause.key_id()), (0, Some("k1")));
+    let Question::Keys { issuer, key_id } = pause.question() else { panic!() };
+    assert_eq!((issuer.position(), key_id.as_deref()), (0, Some("k1")));
     let keys = KeySet::read(set(7, "k1").as_bytes(), policy.issuers()[0].algorithms());
     let keys = keys.unwrap_or_else(|fault| panic!("{fault:?}"));
     tokens.put_keys(&policy.issuers()[0], keys.into(), NOW.saturating_add(SECOND));
     let request = request(&lines);
-    let decision =
+    let step =
         policy.resume(&pause, Answer::Current, &request, NOW, &mut buckets, &mut tokens, &mut ());
+    let Step::Done(decision) = step else { panic!() };
     assert_eq!(decision.outcome(), Outcome::Allowed);
     let principal = decision.principal().map(|principal| principal.name().to_owned());
     assert_eq!(principal.as_deref(), Some("alpha"));
@@ -120,8 +122,9 @@ fn a_walk_pauses_for_keys_and_spends_its_address_once() {
     let later = NOW.saturating_add(SECOND);
     let step = policy.decide(&request, later, &mut buckets, &mut tokens, &mut ());
     let Step::Ask(pause) = step else { panic!("{step:?}") };
-    let decision =
+    let step =
         policy.resume(&pause, Answer::Current, &request, later, &mut buckets, &mut tokens, &mut ());
+    let Step::Done(decision) = step else { panic!() };
     assert_eq!(decision.verdict(), Err(Denial::KeysUnavailable));
     // Both tokens of the address are spent by now: it is refused before its credential is read.
     let decision = policy.decide_now(&request, later, &mut buckets, &mut tokens, &mut ());
@@ -146,8 +149,8 @@ fn an_unknown_key_is_asked_for_and_then_refused() {
     {
         let mut buckets = MemoryStore::default();
         let request = request(&lines);
-        let decision =
-            policy.resume(&pause, answer, &request, NOW, &mut buckets, &mut tokens, &mut ());
+        let step = policy.resume(&pause, answer, &request, NOW, &mut buckets, &mut tokens, &mut ());
+        let Step::Done(decision) = step else { panic!() };
         assert_eq!(decision.verdict(), Err(denial));
     }
 }

@@ -1,0 +1,79 @@
+//! Limits of a fleet: what must stand around a policy, and what `explain` says of them.
+
+use crate::around::as_struct;
+use crate::support::{File, KEY, check, policy, run};
+
+fn with_fleet() -> String {
+    policy().replace(
+        "limits:\n  per-address: {",
+        "fleet: {cluster: ratelimit}\nlimits:\n  per-address: {scope: fleet, ",
+    )
+}
+
+fn cluster(name: &str, more: &str) -> String {
+    format!("    - {{name: {name}{more}}}\n")
+}
+
+const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+#[test]
+fn the_service_has_a_cluster_that_speaks_http2() {
+    let at = "/configuration/value/fleet/cluster: ";
+    let explicit = |protocol: &str| {
+        format!(
+            ", typed_extension_protocol_options: {{{OPTIONS}: {{explicit_http_config: {{{protocol}: {{}}}}}}}}"
+        )
+    };
+    let agreed =
+        format!(", typed_extension_protocol_options: {{{OPTIONS}: {{auto_config: {{}}}}}}");
+    for (name, more, finding) in [
+        ("ratelimit", explicit("http2_protocol_options"), None),
+        ("ratelimit", ", http2_protocol_options: {}".to_owned(), None),
+        ("ratelimit", agreed, None),
+        (
+            "ratelimit",
+            String::new(),
+            Some(format!("error[fleet_cluster_http1] at {at}cluster `ratelimit` speaks HTTP/1.1")),
+        ),
+        (
+            "ratelimit",
+            explicit("http_protocol_options"),
+            Some(format!("error[fleet_cluster_http1] at {at}cluster `ratelimit` speaks HTTP/1.1")),
+        ),
+        (
+            "other",
+            String::new(),
+            Some(format!(
+                "warning[fleet_cluster_unknown] at {at}no cluster of this file is named `ratelimit`"
+            )),
+        ),
+    ] {
+        let text = format!("{}  clusters:\n{}", as_struct(&with_fleet()), cluster(name, &more));
+        let ran = check(&text);
+        match finding {
+            None => {
+                assert_eq!((ran.code, ran.out.contains("0 warnings")), (0, true), "{}", ran.out);
+            }
+            Some(finding) => {
+                let (code, rest) = finding.split_once(" at ").expect("a place");
+                assert!(ran.out.contains(code) && ran.out.contains(rest), "{finding}: {}", ran.out);
+            }
+        }
+    }
+    // Where clusters may come from elsewhere, nothing is known.
+    assert_eq!(check(&as_struct(&with_fleet())).code, 0);
+}
+
+#[test]
+fn explain_says_that_the_service_was_not_asked() {
+    let file = File::new("fleet.yaml", &with_fleet());
+    let header = format!("x-api-key: {KEY}");
+    let request = ["--path", "/orders/1", "--peer", "192.0.2.1", "--header", &header];
+    let arguments = [&["explain", "--policy", &file.0][..], &request].concat();
+    let ran = run(&arguments, "");
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let note = "the rate limit service was not asked: what this process has counted decides";
+    assert!(ran.out.contains(note), "{}", ran.out);
+    let ran = run(&[&arguments[..], &["--repeat", "4"]].concat(), "");
+    assert!(ran.out.contains("refused: rate_limited"), "{}", ran.out);
+}

@@ -1,0 +1,226 @@
+//! What a worker remembers of one key of a fleet limit, so that it need not ask.
+
+use super::message::Verdict;
+use crate::time::{SECOND, Timestamp};
+
+/// How long an answer without a time of its own counts, and the longest that a lease lives, in nanoseconds.
+const LIFE: u64 = SECOND;
+
+/// What is known of one key. Nothing of it outlives the window that the service told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    kind: Kind,
+    /// From when to when it counts, in unix nanoseconds.
+    since: u64,
+    until: u64,
+    /// Hits that were asked for ahead and are left.
+    left: u64,
+    /// What the service told.
+    figures: Option<Figures>,
+}
+
+/// What the service told of the whole limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Hits that are left.
+    pub(crate) remaining: u64,
+    /// When all are back, in unix nanoseconds.
+    pub(crate) reset: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Nothing,
+    /// The service has refused.
+    Refused,
+    /// Hits are there to be spent.
+    Lease,
+    /// Hits are asked for one request at a time: somebody asks for a lease just now, or the service
+    /// has refused one.
+    Single,
+}
+
+/// What follows for one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It is refused for so many nanoseconds.
+    Refused(u64),
+    /// It was paid from hits that are there.
+    Leased(Option<Figures>),
+    /// The service must be asked for so many hits.
+    Ask(u32),
+}
+
+impl Standing {
+    /// Whether nothing is lost with it.
+    pub fn is_worthless(&self, now: Timestamp) -> bool {
+        let now = now.unix_nanos();
+        // It lies ahead where the clock was set back.
+        self.until <= now || now < self.since
+    }
+
+    /// What is known for a request of that cost, under a limit with leases of so many requests; what is spent
+    /// is spent.
+    pub(crate) fn judge(&mut self, cost: u32, lease: u32, now: Timestamp) -> Known {
+        let kind = if self.is_worthless(now) { Kind::Nothing } else { self.kind };
+        match kind {
+            Kind::Refused => return Known::Refused(self.until.saturating_sub(now.unix_nanos())),
+            Kind::Single => return Known::Ask(cost),
+            Kind::Lease => {
+                if let Some(left) = self.left.checked_sub(cost.into()) {
+                    self.left = left;
+                    return Known::Leased(self.figures());
+                }
+            }
+            Kind::Nothing => *self = Self::default(),
+        }
+        if lease > 1 {
+            // What is left counts again when the answer is there.
+            *self = Self { left: self.left, ..Self::of(Kind::Single, now, LIFE) };
+        }
+        Known::Ask(cost.saturating_mul(lease))
+    }
+
+    fn of(kind: Kind, now: Timestamp, life: u64) -> Self {
+        let since = now.unix_nanos();
+        Self { kind, since, until: since.saturating_add(life), left: 0, figures: None }
+    }
+
+    /// What is left in all.
+    fn figures(&self) -> Option<Figures> {
+        let figures = self.figures?;
+        Some(Figures { remaining: figures.remaining.saturating_add(self.left), ..figures })
+    }
+
+    /// Takes the answer to a question for `hits` that was asked at `asked` for a request of that cost. `longest`
+    /// is how long a refusal may count, in nanoseconds. What the service told is given back.
+    pub(crate) fn learn(
+        &mut self,
+        verdict: &Verdict,
+        (hits, cost): (u32, u32),
+        asked: Timestamp,
+        now: Timestamp,
+        longest: u64,
+    ) -> Option<Figures> {
+        let wait = verdict.reset.unwrap_or(LIFE);
+        if verdict.is_over {
+            let kind = if hits > cost { Kind::Single } else { Kind::Refused };
+            // It counts for this request at the least.
+            *self = Self::of(kind, now, wait.min(longest).max(1));
+            return None;
+        }
+        let told = |remaining| Figures { remaining, reset: now.unix_nanos().saturating_add(wait) };
+        let figures = verdict.remaining.map(told);
+        if hits <= cost {
+            return figures;
+        }
+        let before = if self.is_worthless(now) { 0 } else { self.left };
+        // From when it was asked for: by then the window that it is counted in had not ended.
+        *self = Self {
+            left: before.saturating_add(hits.saturating_sub(cost).into()),
+            figures,
+            ..Self::of(Kind::Lease, asked, wait.min(LIFE))
+        };
+        self.figures()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const LONGEST: u64 = 60 * SECOND;
+    const MILLI: u64 = 1_000_000;
+
+    fn at(nanos: u64) -> Timestamp {
+        Timestamp::from_unix_nanos(1_800_000_000 * SECOND + nanos)
+    }
+
+    fn verdict(is_over: bool, remaining: Option<u64>, reset: Option<u64>) -> Verdict {
+        Verdict { is_over, remaining, reset }
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_until_its_reset() {
+        for (reset, longest, life) in [
+            (Some(7 * SECOND), LONGEST, 7 * SECOND),
+            (None, LONGEST, SECOND),
+            (Some(100 * SECOND), LONGEST, LONGEST),
+        ] {
+            let mut standing = Standing::default();
+            assert_eq!(standing.judge(1, 1, at(0)), Known::Ask(1));
+            standing.learn(&verdict(true, Some(0), reset), (1, 1), at(0), at(MILLI), longest);
+            let end = MILLI + life;
+            assert_eq!(standing.judge(1, 1, at(end - 1)), Known::Refused(1));
+            assert_eq!(standing.judge(1, 1, at(end)), Known::Ask(1));
+        }
+    }
+
+    #[test]
+    fn a_lease_is_asked_for_by_one_and_spent_by_all() {
+        let mut standing = Standing::default();
+        assert_eq!(standing.judge(1, 10, at(0)), Known::Ask(10));
+        // Meanwhile others ask for themselves.
+        assert_eq!(standing.judge(2, 10, at(MILLI)), Known::Ask(2));
+        let good = verdict(false, Some(90), Some(30 * SECOND));
+        let figures = standing.learn(&good, (2, 2), at(MILLI), at(2 * MILLI), LONGEST);
+        assert_eq!(figures.map(|figures| figures.remaining), Some(90));
+        let figures = standing.learn(&good, (10, 1), at(0), at(2 * MILLI), LONGEST);
+        assert_eq!(figures.map(|figures| figures.remaining), Some(99));
+        for left in (0..9).rev() {
+            let reset = at(30 * SECOND + 2 * MILLI).unix_nanos();
+            let figures = Some(Figures { remaining: 90 + left, reset });
+            assert_eq!(standing.judge(1, 10, at(3 * MILLI)), Known::Leased(figures));
+        }
+        assert_eq!(standing.judge(1, 10, at(3 * MILLI)), Known::Ask(10));
+    }
+
+    #[test]
+    fn a_lease_ends_with_its_window_and_after_a_second() {
+        for (reset, life) in
+            [(Some(SECOND / 2), SECOND / 2), (None, SECOND), (Some(60 * SECOND), SECOND)]
+        {
+            let mut standing = Standing::default();
+            standing.judge(1, 10, at(0));
+            standing.learn(&verdict(false, None, reset), (10, 1), at(0), at(5 * MILLI), LONGEST);
+            assert_eq!(standing.judge(1, 10, at(life - 1)), Known::Leased(None));
+            assert_eq!(standing.judge(1, 10, at(life)), Known::Ask(10));
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_not_lost_by_a_request_that_costs_more() {
+        let mut standing = Standing::default();
+        standing.judge(1, 10, at(0));
+        standing.learn(&verdict(false, None, None), (10, 1), at(0), at(0), LONGEST);
+        assert_eq!(standing.judge(10, 10, at(1)), Known::Ask(100));
+        standing.learn(&verdict(false, None, None), (100, 10), at(1), at(2), LONGEST);
+        assert_eq!(standing.judge(99, 10, at(3)), Known::Leased(None));
+        assert_eq!(standing.judge(1, 10, at(3)), Known::Ask(10));
+    }
+
+    #[test]
+    fn a_lease_that_is_refused_is_asked_for_once_a_window() {
+        let mut standing = Standing::default();
+        assert_eq!(standing.judge(3, 10, at(0)), Known::Ask(30));
+        let over = verdict(true, Some(0), Some(20 * SECOND));
+        standing.learn(&over, (30, 3), at(0), at(MILLI), LONGEST);
+        for _ in 0..5 {
+            assert_eq!(standing.judge(3, 10, at(19 * SECOND)), Known::Ask(3));
+        }
+        standing.learn(&over, (3, 3), at(SECOND), at(SECOND), LONGEST);
+        assert_eq!(standing.judge(1, 10, at(20 * SECOND)), Known::Refused(SECOND));
+        assert_eq!(standing.judge(1, 10, at(21 * SECOND)), Known::Ask(10));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_locks_nobody_out() {
+        let mut standing = Standing::default();
+        standing.learn(&verdict(true, None, Some(50 * SECOND)), (1, 1), at(0), at(0), LONGEST);
+        let past = Timestamp::from_unix_nanos(1_799_999_000 * SECOND);
+        assert_eq!(standing.judge(1, 1, past), Known::Ask(1));
+    }
+}
