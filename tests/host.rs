@@ -29,6 +29,8 @@ mod keys;
 mod leases;
 #[path = "host/shared.rs"]
 mod shared;
+#[path = "host/windows.rs"]
+mod windows;
 
 use portcullis_tests::fake_host::{Outcome, Process, Request, Vm};
 use sha2::{Digest as _, Sha256};

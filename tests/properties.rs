@@ -113,31 +113,34 @@ impl Worker<'_> {
     }
 }
 
-fn limited(rate: u64, unit: &str, burst: u64) -> Policy {
+fn limited(windows: &Value, cost: u64) -> Policy {
     compile(&json!({
         "version": 1, "gateway": "g",
-        "limits": {"l": {"key": ["route"], "rate": format!("{rate}/{unit}"), "burst": burst}},
-        "routes": [{"name": "r", "paths": ["/x"], "methods": ["GET"], "access": "public", "limits": ["l"]}],
+        "limits": {"l": {"key": ["route"], "windows": windows}},
+        "routes": [{"name": "r", "paths": ["/x"], "methods": ["GET"], "access": "public", "limits": ["l"], "cost": cost}],
     }))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// L01, L04: no window of any length holds more than the burst and what the rate gives in it.
+    /// L01, L04: no stretch of time holds more than the burst and what the rate gives in it, no hour more
+    /// than its quota, whatever a request costs.
     #[test]
     fn a_bucket_never_admits_more_than_burst_and_rate(
         rate in 1_u64..2000,
         unit in prop::sample::select(vec![("s", SECOND), ("m", 60 * SECOND), ("h", 3600 * SECOND)]),
-        burst in 1_u64..20,
+        (burst, quota, cost) in (4_u64..20, 4_u64..40, 1_u64..5),
         steps in prop::collection::vec(0_u64..3_000_000_000, 1..60),
+        stretch in prop::sample::select(vec![1_u64, 600]),
         rivals in prop::collection::vec(any::<bool>(), 0..80),
     ) {
-        let policy = limited(rate, unit.0, burst);
+        let windows = json!([{"rate": format!("{rate}/{}", unit.0), "burst": burst}, {"quota": format!("{quota}/hour")}]);
+        let policy = limited(&windows, cost);
         let shared = Rc::new(RefCell::new(Shared { rivals, clock: FIXED_NOW.unix_nanos(), ..Shared::default() }));
         let mut worker = Worker { policy: &policy, shared: shared.clone() };
         for step in steps {
-            shared.borrow_mut().clock += if step % 3 == 0 { 0 } else { step };
+            shared.borrow_mut().clock += if step % 3 == 0 { 0 } else { step * stretch };
             worker.request();
         }
         let mut times = shared.borrow().admitted.clone();
@@ -145,9 +148,12 @@ proptest! {
         prop_assert!(!times.is_empty());
         for (first, from) in times.iter().enumerate() {
             for (last, to) in times.iter().enumerate().skip(first) {
-                let admitted = (last - first + 1) as u128;
+                let admitted = (last - first + 1) as u128 * u128::from(cost);
                 let refilled = u128::from(to - from) * u128::from(rate) / u128::from(unit.1);
                 prop_assert!(admitted <= u128::from(burst) + refilled, "{admitted} in {} ns", to - from);
+                if from / (3600 * SECOND) == to / (3600 * SECOND) {
+                    prop_assert!(admitted <= u128::from(quota), "{admitted} in the hour of {from}");
+                }
             }
         }
     }
@@ -157,10 +163,12 @@ proptest! {
     fn retry_after_is_exact(
         rate in 1_u64..500,
         unit in prop::sample::select(vec!["s", "m", "h", "d"]),
-        burst in 1_u64..20,
-        early in 0_u64..1_000_000_000,
+        (burst, quota, cost) in (4_u64..20, 4_u64..40, 1_u64..5),
+        per in prop::sample::select(vec!["hour", "day", "week", "month", "year"]),
+        early in 0_u64..40_000_000_000_000_000,
     ) {
-        let policy = limited(rate, unit, burst);
+        let windows = json!([{"rate": format!("{rate}/{unit}"), "burst": burst}, {"quota": format!("{quota}/{per}")}]);
+        let policy = limited(&windows, cost);
         let mut buckets = MemoryStore::default();
         let lines = [(&b":method"[..], &b"GET"[..]), (b":path", b"/x"), (b":authority", b"a")];
         let request = Request { headers: &lines, source_address: None, route_name: None };
@@ -175,7 +183,7 @@ proptest! {
                 }
             }
         };
-        for _ in 0..burst {
+        for _ in 0..burst.min(quota) / cost {
             prop_assert_eq!(ask(&mut buckets, start), None);
         }
         let wait = ask(&mut buckets, start).expect("a refusal says how long to wait");

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
 use portcullis_core::{
-    Denial, MemoryStore, Outcome, Policy, PureVerifier, Request, Stage, Timestamp, Tokens,
+    Denial, LimitLook, MemoryStore, Outcome, Policy, PureVerifier, Request, Stage, Timestamp,
+    Tokens, Trace,
 };
 
 use crate::choose::choose;
@@ -107,10 +108,10 @@ fn walk(
         let decision = policy.decide_now(&request, now, &mut buckets, &mut tokens, &mut ());
         allowed = allowed.saturating_add(u32::from(decision.outcome() == Outcome::Allowed));
     }
-    let mut stages: Vec<(Stage, String)> = Vec::new();
-    let decision = policy.decide_now(&request, now, &mut buckets, &mut tokens, &mut stages);
+    let mut heard = Heard::default();
+    let decision = policy.decide_now(&request, now, &mut buckets, &mut tokens, &mut heard);
     let before = (asked.repeat > 1).then_some((asked.repeat.saturating_sub(1), allowed));
-    let seen = print::Seen { policy, decision: &decision, stages: &stages, now, before };
+    let seen = print::Seen { policy, decision: &decision, heard: &heard, now, before };
     match arguments.format {
         Format::Human => print::human(&seen),
         Format::Json => print::json(&seen),
@@ -123,6 +124,25 @@ fn walk(
     match decision.outcome() {
         Outcome::Refused => Exit::Refused,
         Outcome::Allowed | Outcome::Observed => Exit::Success,
+    }
+}
+
+/// What the stages say.
+#[derive(Default)]
+struct Heard {
+    stages: Vec<(Stage, String)>,
+    limits: Vec<(Stage, LimitLook)>,
+}
+
+impl Trace for Heard {
+    fn note(&mut self, stage: Stage, text: impl FnOnce() -> String) {
+        self.stages.push((stage, text()));
+    }
+
+    fn limit(&mut self, stage: Stage, look: impl FnOnce() -> LimitLook) {
+        let look = look();
+        self.note(stage, || look.to_string());
+        self.limits.push((stage, look));
     }
 }
 

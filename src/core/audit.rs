@@ -23,6 +23,9 @@ impl Decision<'_, '_> {
             .text(member!("rule"), self.rule.map(str::as_bytes));
         if let Some(route) = self.route {
             record.word(member!("route"), route.name());
+            if route.cost != 1 {
+                record.number(member!("cost"), route.cost.into());
+            }
         }
         record
             .callers(member!("method"), self.headers.method.one())
@@ -37,6 +40,9 @@ impl Decision<'_, '_> {
         );
         if let Some(principal) = &self.principal {
             verified(&mut record, principal);
+            if let Some(plan) = principal.consumer.and_then(|consumer| policy.plan(consumer)) {
+                record.word(member!("plan"), plan);
+            }
             record.flag(member!("retiring"), principal.key().is_some_and(|key| key.is_retiring()));
         }
         if let Some(claimed) = &self.claimed {

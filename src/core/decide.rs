@@ -116,7 +116,7 @@ impl Policy {
         let mut decision = Decision::open(self, request, now);
         let spent = pause.spent.iter();
         decision.limits.extend(spent.filter_map(|&(id, state, taken, origin)| {
-            let limit = self.limits.get(usize::from(id.0))?;
+            let limit = self.limit(id)?;
             Some(LimitReport { id, limit, state, taken, origin })
         }));
         let (answer, counted) = match &pause.question {

@@ -9,7 +9,7 @@ use crate::authn::issuer::Issuer;
 use crate::authn::token::Token;
 use crate::authz::{ScopeId, ScopeSet};
 use crate::headers::Headers;
-use crate::limit::{LimitReport, Origin};
+use crate::limit::{Limit, LimitReport, Origin};
 use crate::network::Caller;
 use crate::path::Path;
 use crate::policy::{Consumer, Policy};
@@ -239,6 +239,13 @@ impl<'p, 'r> Decision<'p, 'r> {
     /// The network, limit or claim that refused, by its name in the policy.
     pub fn rule(&self) -> Option<&'p str> {
         self.rule
+    }
+
+    /// Limits that would have refused the request, if they did more than look on.
+    pub fn observed_limits(&self) -> impl Iterator<Item = &'p Limit> {
+        let observed =
+            self.limits.iter().filter(|report| report.limit.observe && report.state.is_empty());
+        observed.map(|report| report.limit)
     }
 
     /// Limits of the fleet that were decided without the service, by name.

@@ -1,6 +1,7 @@
 //! What the enforcement point must do: forward with edits, or reply. Never both, never neither.
 
 mod challenge;
+mod limits;
 mod schedule;
 
 use std::borrow::Cow;
@@ -10,11 +11,9 @@ use crate::authn::bearer::{Bearer, bearer};
 use crate::authn::extract::Source;
 use crate::decision::{Decision, Outcome};
 use crate::few::Few;
-use crate::json::{Object, member, push_number};
-use crate::limit::{LimitReport, State};
+use crate::json::{Object, member};
 use crate::reason::{Denial, Public};
 use crate::request::Field;
-use crate::time::{SECOND, Timestamp};
 
 /// The one effect of a decision.
 #[derive(Debug)]
@@ -78,11 +77,13 @@ impl<'r> Decision<'_, 'r> {
         self.strip_sources(&mut forward);
         self.set_identity(&mut forward);
         if !self.only_observes() {
-            forward
-                .response
-                .extend(named(rate_limit_headers(&self.limits, self.now).into_iter().flatten()));
+            forward.response.extend(named(self.limit_headers().into_iter().flatten()));
         }
-        forward.response.extend(named(self.schedule_headers()));
+        let mut others = self.schedule_headers();
+        if !self.only_observes() {
+            self.add_legacy_limit_headers(&mut others);
+        }
+        forward.response.extend(named(others));
         let key = self.principal.as_ref().and_then(|principal| principal.key());
         let retiring = key.filter(|key| key.is_retiring());
         if let (Some(key), Some(header)) = (retiring, &self.policy.retiring_header) {
@@ -159,8 +160,9 @@ impl<'r> Decision<'_, 'r> {
         let scopes = || self.policy.scopes.names_of(self.missing.iter().copied());
         reply.headers.extend(self.challenges(denial));
         if public == Public::RateLimited {
-            reply.headers.push(("retry-after", retry_after(&self.limits).to_string()));
-            reply.headers.extend(rate_limit_headers(&self.limits, self.now).into_iter().flatten());
+            reply.headers.push(("retry-after", self.retry_after().to_string()));
+            reply.headers.extend(self.limit_headers().into_iter().flatten());
+            self.add_legacy_limit_headers(&mut reply.headers);
         }
         reply.headers.extend(self.schedule_headers());
         if reply.grpc_status.is_none() {
@@ -216,61 +218,9 @@ fn problem<'s>(
     body
 }
 
-/// Whole seconds until every limit would give what the request costs, at least 1 (RFC 9110 section 10.2.3).
-fn retry_after(limits: &[LimitReport<'_>]) -> u64 {
-    let waits = told(limits).map(|report| match report.state {
-        State::Empty { retry_in, .. } => retry_in,
-        State::Open { .. } => 0,
-    });
-    seconds(waits.max().unwrap_or(0)).max(1)
-}
-
-/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), lists of items (RFC 9651
-/// section 3.1): for every limit that applied, `q` tokens that refill or come back in `w` seconds, `r` left,
-/// all back in `t` seconds. A limit that refuses has enough again in `t`.
-#[inline]
-fn rate_limit_headers(
-    limits: &[LimitReport<'_>],
-    now: Timestamp,
-) -> Option<[(&'static str, String); 2]> {
-    told(limits).next()?;
-    let (mut policy, mut state) = (Vec::with_capacity(96), Vec::with_capacity(96));
-    for report in told(limits) {
-        let wait = match report.state {
-            State::Open { full_in, .. } => full_in,
-            State::Empty { retry_in, .. } => retry_in,
-        };
-        if !state.is_empty() {
-            policy.extend_from_slice(b", ");
-            state.extend_from_slice(b", ");
-        }
-        policy.extend_from_slice(report.limit.policy_item.as_bytes());
-        if let Some(length) = report.limit.quota.window_length(now) {
-            push_number(&mut policy, seconds(length));
-        }
-        state.push(b'"');
-        state.extend_from_slice(report.limit.told.as_bytes());
-        state.extend_from_slice(b"\";r=");
-        push_number(&mut state, report.state.remaining());
-        state.extend_from_slice(b";t=");
-        push_number(&mut state, seconds(wait));
-    }
-    let line = |line| String::from_utf8(line).unwrap_or_default();
-    Some([("ratelimit-policy", line(policy)), ("ratelimit", line(state))])
-}
-
-/// Limits that callers are told of.
-fn told<'l, 'p>(limits: &'l [LimitReport<'p>]) -> impl Iterator<Item = &'l LimitReport<'p>> {
-    limits.iter().filter(|report| !report.limit.observe)
-}
-
 /// Lines of a response as they are kept until it comes.
 fn named(
     lines: impl IntoIterator<Item = (&'static str, String)>,
 ) -> impl Iterator<Item = (Cow<'static, str>, String)> {
     lines.into_iter().map(|(name, value)| (Cow::Borrowed(name), value))
-}
-
-const fn seconds(nanos: u64) -> u64 {
-    nanos.div_ceil(SECOND)
 }

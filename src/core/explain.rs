@@ -1,5 +1,7 @@
 //! What every stage saw, for whoever asks why.
 
+use crate::limit::LimitLook;
+
 /// A stage of the walk, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
@@ -44,6 +46,11 @@ impl Stage {
 pub trait Trace {
     /// One finding, never with a secret in it. The text is made only if somebody listens.
     fn note(&mut self, stage: Stage, text: impl FnOnce() -> String);
+
+    /// A limit that the request was held against. Who does not care for its parts is told in words.
+    fn limit(&mut self, stage: Stage, look: impl FnOnce() -> LimitLook) {
+        self.note(stage, || look().to_string());
+    }
 }
 
 /// Nobody listens.

@@ -70,8 +70,8 @@ pub use explain::{Stage, Trace};
 pub use few::Few;
 pub use hand_over::Fact;
 pub use limit::{
-    Breaker, BucketKey, BucketStore, Fleet, Inquiry, Lease, Limit, MAX_ANSWER, MemoryStore, Quota,
-    Standing, StoreFault, Verdict,
+    Breaker, BucketKey, BucketStore, Fleet, Inquiry, Lease, Limit, LimitLook, MAX_ANSWER,
+    MemoryStore, Quota, Refill, Standing, StoreFault, Verdict,
 };
 pub use network::Country;
 pub use path::Path;

@@ -5,6 +5,7 @@ mod calendar;
 mod fleet;
 mod key;
 mod lease;
+mod look;
 mod spend;
 mod store;
 
@@ -12,6 +13,7 @@ pub use bucket::Quota;
 pub use fleet::{Breaker, Fleet, Inquiry, MAX_ANSWER, Standing, Verdict};
 pub use key::BucketKey;
 pub use lease::Lease;
+pub use look::{LimitLook, Refill};
 pub use store::{BucketStore, MemoryStore, StoreFault};
 
 pub(crate) use bucket::{MAX_COUNT, State};
@@ -32,8 +34,8 @@ pub struct Limit {
     pub(crate) name: Box<str>,
     /// What callers are told: the name, and which of several windows behind a semicolon.
     pub(crate) told: Box<str>,
-    /// What its buckets are called. The number of a rate or a quota is no part of it, so what was used
-    /// is remembered when it changes.
+    /// What its buckets are called. How many a rate or a quota admits is no part of it, so what was used
+    /// is remembered when it changes; of a quota its windows are, because used in one is nothing in another.
     pub(crate) bucket: Box<str>,
     pub(crate) quota: Quota,
     pub(crate) key: KeyParts,
@@ -45,28 +47,30 @@ pub struct Limit {
     pub(crate) policy_item: Box<str>,
 }
 
+/// The unit of a rate or a quota, as the policy writes it.
+pub(crate) fn unit_of(window: &str) -> &str {
+    window.split_once('/').map_or(window, |(_, unit)| unit)
+}
+
 impl Limit {
     /// A limit of this quota for each key. Its name is one that the policy's grammar allows: it needs no
     /// escapes. `window` is what the policy says of one of several windows, its count, a slash and its unit.
     pub(crate) fn new(name: &str, window: Option<&str>, quota: Quota, key: KeyParts) -> Self {
-        let suffixed = |suffix: Option<&str>| match suffix {
+        let with = |suffix: Option<&str>| match suffix {
             Some(suffix) => format!("{name};{suffix}"),
             None => name.to_owned(),
         };
-        let unit = match quota.calendar() {
-            Some(calendar) => Some(calendar.unit()),
-            None => window.and_then(|window| window.rsplit('/').next()),
-        };
-        let told = suffixed(window);
+        let told = with(window);
         let (burst, seconds) = (quota.burst(), quota.fill().div_ceil(SECOND));
-        let policy_item = match quota.calendar() {
-            Some(_) => format!("\"{told}\";q={burst};w="),
-            None => format!("\"{told}\";q={burst};w={seconds}"),
+        let item = format!("\"{told}\";q={burst};w=");
+        let (bucket, policy_item) = match quota.calendar() {
+            Some(calendar) => (format!("{name};{}{}", calendar.unit(), calendar.first_day()), item),
+            None => (with(window.map(unit_of)), format!("{item}{seconds}")),
         };
         Self {
             name: name.into(),
             told: told.into(),
-            bucket: suffixed(unit).into(),
+            bucket: bucket.into(),
             quota,
             key,
             observe: false,
@@ -82,6 +86,6 @@ impl Limit {
 
     /// Which of the limit's windows this is, as the policy writes it. `None`: it has only one.
     pub fn window(&self) -> Option<&str> {
-        self.told.strip_prefix(&*self.name)?.strip_prefix(';')
+        self.told.get(self.name.len().saturating_add(1)..)
     }
 }

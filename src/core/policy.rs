@@ -27,6 +27,9 @@ pub struct Consumer {
     /// Where the consumer must be; empty: anywhere.
     pub(crate) networks: NetworkSet,
     pub(crate) deny: NetworkSet,
+    /// Position of its plan.
+    pub(crate) plan: Option<u16>,
+    /// Those of its plan among them.
     pub(crate) limits: Box<[LimitId]>,
     /// The most that its tokens may do; its keys have sets of their own.
     pub(crate) scopes: ScopeSetId,
@@ -90,6 +93,15 @@ pub(crate) struct IdentityHeaders {
     pub(crate) scopes: Option<Box<str>>,
 }
 
+/// Which headers tell callers of limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitHeaders {
+    /// `RateLimit-Policy` and `RateLimit`.
+    pub(crate) standard: bool,
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`.
+    pub(crate) legacy: bool,
+}
+
 /// What the host must hand in with every request of a policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -127,6 +139,9 @@ pub struct Policy {
     pub(crate) consumers: Box<[Consumer]>,
     pub(crate) keys: KeyTable,
     pub(crate) limits: Box<[Limit]>,
+    /// Names of plans.
+    pub(crate) plans: Box<[Box<str>]>,
+    pub(crate) limit_headers: LimitHeaders,
     /// Who counts the limits of a fleet.
     pub(crate) fleet: Option<Fleet>,
     /// Limits by address alone that hold for every request, also where no route matches.
@@ -194,9 +209,14 @@ impl Policy {
         self.keys.keys()
     }
 
-    /// The limits, in no particular order.
+    /// The limits, of those with several windows each window, in no particular order.
     pub fn limits(&self) -> &[Limit] {
         &self.limits
+    }
+
+    /// The name of a consumer's plan.
+    pub(crate) fn plan(&self, consumer: &Consumer) -> Option<&str> {
+        self.plans.get(usize::from(consumer.plan?)).map(|name| &**name)
     }
 
     /// The rate limit service, where some limit is a fleet's.
@@ -212,11 +232,15 @@ impl Policy {
         usize::try_from(id.0).ok().and_then(|at| self.consumers.get(at))
     }
 
+    pub(crate) fn limit(&self, id: LimitId) -> Option<&Limit> {
+        self.limits.get(usize::from(id.0))
+    }
+
     /// The limits at these positions, with their positions.
     pub(crate) fn limits_at(
         &self,
         ids: impl Iterator<Item = LimitId>,
     ) -> impl Iterator<Item = (LimitId, &Limit)> {
-        ids.filter_map(|id| Some((id, self.limits.get(usize::from(id.0))?)))
+        ids.filter_map(|id| Some((id, self.limit(id)?)))
     }
 }

@@ -392,7 +392,10 @@ fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Met
         generation.tick_for_counts();
     }
     if let (Err(Denial::RateLimited), Some(limit)) = (decision.verdict(), decision.rule()) {
-        metrics.limit_refusal(gateway, limit);
+        metrics.limit_refusal("limit_refusals", gateway, limit);
+    }
+    for limit in decision.observed_limits() {
+        metrics.limit_refusal("observed_limit_refusals", gateway, limit.name());
     }
     for limit in decision.limits_without_service() {
         metrics.fleet_fallback(gateway, limit);

@@ -152,10 +152,10 @@ impl Metrics {
         }
     }
 
-    /// Counts a request that a limit refused.
-    pub(crate) fn limit_refusal(&mut self, gateway: &str, limit: &str) {
+    /// Counts a request that a limit refused, or would have refused.
+    pub(crate) fn limit_refusal(&mut self, name: &str, gateway: &str, limit: &str) {
         let labels = [("gateway", gateway), ("limit", limit)];
-        count(self.id(MetricKind::Counter, "limit_refusals", &labels));
+        count(self.id(MetricKind::Counter, name, &labels));
     }
 
     /// Counts something that the table of buckets should not have to do.

@@ -8,11 +8,15 @@ use serde_json::{Value, json};
 use super::support::{at_once, connect, envoy, get};
 
 fn policy(key: &str, burst: u64) -> Value {
+    limited(&json!({"key": [key], "rate": "1/h", "burst": burst}))
+}
+
+pub(crate) fn limited(limit: &Value) -> Value {
     json!({
         "version": 1, "gateway": "limits",
         "client_address": {"source": "forwarded_for", "trusted_proxies": ["10.0.0.0/8"]},
         "consumers": [{"name": "alpha", "scopes": ["a"], "api_keys": [{"id": "alpha-1", "sha256": "{{sha256:alpha}}"}]}],
-        "limits": {"one": {"key": [key], "rate": "1/h", "burst": burst}},
+        "limits": {"one": limit},
         "routes": [{"name": "r", "paths": ["/x"], "methods": ["GET"], "credentials": ["api_key"], "limits": ["one"]}],
     })
 }
@@ -42,8 +46,18 @@ fn workers_share_a_leased_limit() {
     assert!((2_000 - 3 * 63..=2_000).contains(&total), "{total}");
 }
 
+/// A quota is never leased: among all workers it is exact, to the last token. (A year may end meanwhile.)
+#[test]
+fn workers_share_a_quota_exactly() {
+    let quota = json!({"key": ["consumer"], "windows": [{"rate": "1000/s", "burst": 100_000}, {"quota": "2000/year"}]});
+    let envoy = envoy(&limited(&quota), 4);
+    let ask = || allowed(envoy.listeners["only"], 300);
+    let total: usize = at_once(8, |_| ask()).into_iter().sum::<usize>() + ask() + ask();
+    assert_eq!(total, 2_000);
+}
+
 /// How many of so many requests over one connection are answered 200.
-fn allowed(address: SocketAddr, times: usize) -> usize {
+pub(crate) fn allowed(address: SocketAddr, times: usize) -> usize {
     let mut client = connect(address);
     let statuses = (0..times).map(|_| get(&mut client, "/x", &[key().as_bytes()]).status);
     statuses.filter(|status| *status == 200).count()

@@ -17,6 +17,7 @@ use portcullis_tests::token::mint;
 use portcullis_tests::upstream::Upstream;
 use serde_json::{Map, Value, json};
 
+use super::limits::{allowed, limited};
 use super::support::{connect, get, listener, reference};
 
 /// C01-C07, W20: the whole catalogue of broken policies, sent to one running Envoy.
@@ -84,6 +85,25 @@ fn a_reload_takes_a_token_from_every_worker() {
         wait(&change.to_string(), || statuses(&envoy) == [expected]);
         assert_eq!(statuses(&envoy), [expected], "{change}");
     }
+}
+
+/// What was used of a quota is used under the next policy, too, and under one that admits more.
+#[test]
+fn a_reload_keeps_what_was_used_of_a_quota() {
+    let policy = limited(&json!({"key": ["consumer"], "quota": "20/year"}));
+    let (mut envoy, lds) = with_lds(&policy);
+    assert_eq!(allowed(envoy.listeners["only"], 12), 12);
+    let mut next = policy;
+    merge(&mut next, json!({"realm": "next", "limits": {"one": {"quota": "25/year"}}}));
+    write_lds(&lds, &listener(&next), 1, &envoy.folder);
+    // Which policy answers, a request without a key can tell.
+    let is_next = |envoy: &Envoy| {
+        let answer = get(&mut connect(envoy.listeners["only"]), "/x", &[]);
+        let challenge = answer.headers.iter().find(|(name, _)| name == b"www-authenticate");
+        challenge.is_some_and(|(_, value)| value.ends_with(b"\"next\""))
+    };
+    wait("the update", || envoy.find_listeners().is_ok() && (0..20).all(|_| is_next(&envoy)));
+    assert_eq!(allowed(envoy.listeners["only"], 30), 13);
 }
 
 /// C01: `envoy --mode validate` refuses what `portcullis check` refuses, and says the same.

@@ -17,7 +17,7 @@ fn policy(burst: u64) -> Value {
     policy
 }
 
-fn workers<const N: usize>(policy: &Value) -> (Process, [Vm; N]) {
+pub(crate) fn workers<const N: usize>(policy: &Value) -> (Process, [Vm; N]) {
     let process = Process::at(NOW);
     let vms = std::array::from_fn(|_| {
         let mut vm = Vm::new(&process);
@@ -27,20 +27,20 @@ fn workers<const N: usize>(policy: &Value) -> (Process, [Vm; N]) {
     (process, vms)
 }
 
-fn ask(vm: &mut Vm) -> Outcome {
+pub(crate) fn ask(vm: &mut Vm) -> Outcome {
     vm.request(&get("/limited/x"))
 }
 
-fn allowed(vm: &mut Vm, times: usize) -> usize {
+pub(crate) fn allowed(vm: &mut Vm, times: usize) -> usize {
     (0..times).filter(|_| ask(vm).status() == 200).count()
 }
 
-fn looks(outcome: &Outcome) -> usize {
+pub(crate) fn looks(outcome: &Outcome) -> usize {
     outcome.calls.iter().filter(|call| **call == SHARED).count()
 }
 
 /// The `RateLimit` line of an answer.
-fn told(outcome: &Outcome) -> String {
+pub(crate) fn told(outcome: &Outcome) -> String {
     let lines = match &outcome.answer {
         Answer::Forwarded { response, .. } => response,
         Answer::Replied(reply) => &reply.headers,
@@ -143,7 +143,7 @@ fn a_refusal_by_another_limit_spends_no_lease() {
     for _ in 0..5 {
         let outcome = vm.request(&good);
         assert_eq!(details(&outcome), "rate_limited");
-        assert!(told(&outcome).contains(r#""per-consumer";r=195;"#), "{}", told(&outcome));
+        assert!(told(&outcome).contains(r#""per-consumer";r=196;"#), "{}", told(&outcome));
     }
 }
 

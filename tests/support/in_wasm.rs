@@ -20,6 +20,8 @@ thread_local! {
 /// A configuration of this thread's VM.
 pub struct InWasm {
     root: u32,
+    /// The name under which it was configured first: a reload keeps it.
+    gateway: Value,
     as_text: bool,
     listener: Listener,
     now: Timestamp,
@@ -34,7 +36,8 @@ impl InWasm {
         listener: Listener,
         now: Timestamp,
     ) -> Result<Self, Vec<String>> {
-        Ok(Self { root: Self::configured(policy, as_text, now)?, as_text, listener, now })
+        let root = Self::configured(policy, as_text, now)?;
+        Ok(Self { root, gateway: policy["gateway"].clone(), as_text, listener, now })
     }
 
     fn configured(policy: &Value, as_text: bool, now: Timestamp) -> Result<u32, Vec<String>> {
@@ -62,7 +65,9 @@ impl InWasm {
 
 impl Gateway for InWasm {
     fn reload(&mut self, policy: &Value) -> Result<(), String> {
-        let root = Self::configured(policy, self.as_text, self.now);
+        let mut policy = policy.clone();
+        policy["gateway"] = self.gateway.clone();
+        let root = Self::configured(&policy, self.as_text, self.now);
         self.root = root.map_err(|log| format!("the policy is refused: {log:?}"))?;
         Ok(())
     }

@@ -1,16 +1,17 @@
 //! What `explain` shows: stages, outcome, effects, audit record; never a header's value that the
 //! caller sent.
 
-use portcullis_core::{Decision, Effects, Outcome, Policy, Stage, Timestamp};
-use serde_json::{Value, json};
+use portcullis_core::{Decision, Effects, LimitLook, Outcome, Policy, Refill, Stage, Timestamp};
+use serde_json::{Map, Value, json};
 
+use super::Heard;
 use crate::output::{print_json, print_lines};
 
 /// A request that was walked through.
 pub(super) struct Seen<'s> {
     pub(super) policy: &'s Policy,
     pub(super) decision: &'s Decision<'s, 's>,
-    pub(super) stages: &'s [(Stage, String)],
+    pub(super) heard: &'s Heard,
     pub(super) now: Timestamp,
     /// How many requests were made before this one, and how many of those were allowed.
     pub(super) before: Option<(u32, u32)>,
@@ -28,7 +29,9 @@ pub(super) fn human(seen: &Seen<'_>) {
         lines.push(format!("after {made} of the same requests, {allowed} of them allowed"));
     }
     lines.push(String::new());
-    lines.extend(seen.stages.iter().map(|(stage, text)| format!("  {:<15} {text}", stage.name())));
+    lines.extend(
+        seen.heard.stages.iter().map(|(stage, text)| format!("  {:<15} {text}", stage.name())),
+    );
     lines.extend([String::new(), verdict(decision)]);
     match decision.effects() {
         Effects::Reply(reply) => {
@@ -60,7 +63,7 @@ pub(super) fn human(seen: &Seen<'_>) {
 
 pub(super) fn json(seen: &Seen<'_>) {
     let Seen { policy, decision, .. } = seen;
-    let stages = seen.stages.iter();
+    let stages = seen.heard.stages.iter();
     let stages: Vec<_> =
         stages.map(|(stage, text)| json!({"stage": stage.name(), "saw": text})).collect();
     let effects = match decision.effects() {
@@ -85,6 +88,7 @@ pub(super) fn json(seen: &Seen<'_>) {
         "requests_before": seen.before.map_or(0, |(made, _)| made),
         "allowed_before": seen.before.map_or(0, |(_, allowed)| allowed),
         "stages": stages,
+        "limits": seen.heard.limits.iter().map(limit).collect::<Vec<_>>(),
         "outcome": decision.outcome().name(),
         "reason": decision.verdict().err().map(|denial| denial.code()),
         "route": decision.route().map(|route| route.name()),
@@ -92,6 +96,31 @@ pub(super) fn json(seen: &Seen<'_>) {
         "effects": effects,
         "audit": serde_json::from_slice::<Value>(&audit(decision)).unwrap_or(Value::Null),
     }));
+}
+
+/// A limit: its key, what was in the bucket, and how it fills. Times that mean nothing are left out.
+fn limit((stage, look): &(Stage, LimitLook)) -> Value {
+    let key: Map<_, _> =
+        look.key.iter().map(|(part, value)| ((*part).to_owned(), json!(value))).collect();
+    let (interval, unit) = match look.refill {
+        Refill::Each(nanos) => (Some(nanos), None),
+        Refill::Window(unit) => (None, Some(unit)),
+    };
+    json!({
+        "stage": stage.name(),
+        "name": look.name,
+        "window": look.window,
+        "mode": if look.observes { "observe" } else { "enforce" },
+        "key": key,
+        "tokens": look.tokens,
+        "interval_ns": interval,
+        "per": unit,
+        "cost": look.cost,
+        "before": look.before,
+        "after": look.after,
+        "enough_at": look.enough_at.map(|time| time.to_string()),
+        "full_at": look.full_at.to_string(),
+    })
 }
 
 fn verdict(decision: &Decision<'_, '_>) -> String {

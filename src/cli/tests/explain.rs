@@ -74,6 +74,83 @@ fn limits_run_out_when_a_request_is_repeated() {
     assert!(fourth.out.contains("  retry-after: 1"), "{}", fourth.out);
 }
 
+/// A policy whose limits are of every kind.
+fn limited() -> String {
+    let limits = "plans: {gold: {limits: [monthly, quiet]}}
+limits:
+  several: {key: [consumer, route], windows: [{rate: 10/s, burst: 20}, {rate: 1000/h, burst: 5}]}
+  monthly: {key: [credential], quota: 100/month}
+  quiet:   {key: [consumer], rate: 2/s, mode: observe}
+";
+    let policy =
+        policy().replace("limits:\n", limits).replace("[per-address]", "[per-address, several]");
+    policy
+        .replace("roles: [reader]", "roles: [reader]\n    plan: gold")
+        .replace("methods: [GET]\n", "methods: [GET]\n    cost: 2\n")
+}
+
+#[test]
+fn limits_show_their_key_and_their_arithmetic() {
+    let header = format!("x-api-key: {KEY}");
+    let request =
+        ["--path", "/orders/1", "--peer", "2001:db8:1:2::3", "--header", &header, "--repeat"];
+    let repeated = |times, more: &[&str]| {
+        explain("limited.yaml", &limited(), &[&request[..], &[times], more].concat())
+    };
+    let first = repeated("1", &[]);
+    assert_eq!(first.code, 0, "{}{}", first.out, first.err);
+    for expected in [
+        "  address limits  `per-address` of address `2001:db8:1:2::/64`: 3 at once, one each 1 s; 3 there, costs 2, 1 left; full at 2026-11-22T12:00:02.000Z",
+        "  limits          `several;10/s` of consumer `mobile` route `orders`: 20 at once, one each 0.1 s; 20 there, costs 2, 18 left; full at 2026-11-22T12:00:00.200Z",
+        "  limits          `several;1000/h` of consumer `mobile` route `orders`: 5 at once, one each 3.6 s; 5 there, costs 2, 3 left; full at 2026-11-22T12:00:07.200Z",
+        "  limits          `monthly` of credential `mobile-1`: 100 a month; 100 there, costs 2, 98 left; all back at 2026-12-01T00:00:00.000Z",
+        "  limits          `quiet` of consumer `mobile`: 2 at once, one each 0.5 s; 2 there, costs 2, 0 left; only looks on; full at 2026-11-22T12:00:01.000Z",
+    ] {
+        assert!(first.out.contains(expected), "`{expected}` in\n{}", first.out);
+    }
+    let second = repeated("2", &["--format", "json"]);
+    assert_eq!(second.code, 4, "{}{}", second.out, second.err);
+    let seen: serde_json::Value = serde_json::from_str(&second.out).expect("json");
+    let expected = serde_json::json!([{
+        "stage": "address limits", "name": "per-address", "window": null, "mode": "enforce",
+        "key": {"address": "2001:db8:1:2::/64"}, "tokens": 3, "interval_ns": 1_000_000_000, "per": null,
+        "cost": 2, "before": 1, "after": 1,
+        "enough_at": "2026-11-22T12:00:01.000Z", "full_at": "2026-11-22T12:00:02.000Z",
+    }]);
+    assert_eq!(seen["limits"], expected);
+    assert_eq!(seen["rule"], "per-address");
+}
+
+#[test]
+fn limits_that_refuse_leave_the_others_alone() {
+    let header = format!("x-api-key: {KEY}");
+    let text = limited().replace("rate: 1/s, burst: 3", "rate: 100/s");
+    let request = ["--path", "/orders/1", "--peer", "192.0.2.1", "--header", &header];
+    let third = explain("third.yaml", &text, &[&request[..], &["--repeat", "3"]].concat());
+    assert_eq!(third.code, 4, "{}{}", third.out, third.err);
+    for expected in [
+        "`several;1000/h` of consumer `mobile` route `orders`: 5 at once, one each 3.6 s; 1 there, costs 2, too few until 2026-11-22T12:00:03.600Z; full at 2026-11-22T12:00:14.400Z",
+        "`several;10/s` of consumer `mobile` route `orders`: 20 at once, one each 0.1 s; 16 there, costs 2, none taken; full at",
+        "`monthly` of credential `mobile-1`: 100 a month; 96 there, costs 2, none taken; all back at 2026-12-01",
+        "`quiet` of consumer `mobile`: 2 at once, one each 0.5 s; 0 there, costs 2, too few until 2026-11-22T12:00:01.000Z; only looks on; full at",
+        "refused: rate_limited by `several`",
+        "  retry-after: 4",
+    ] {
+        assert!(third.out.contains(expected), "`{expected}` in\n{}", third.out);
+    }
+    let json = [&request[..], &["--repeat", "3", "--format", "json"]].concat();
+    let seen: serde_json::Value =
+        serde_json::from_str(&explain("third-json.yaml", &text, &json).out).expect("json");
+    let monthly =
+        seen["limits"].as_array().and_then(|all| all.iter().find(|one| one["name"] == "monthly"));
+    let monthly = monthly.expect("it was looked at");
+    assert_eq!(
+        (&monthly["per"], &monthly["interval_ns"]),
+        (&"month".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(monthly["full_at"], "2026-12-01T00:00:00.000Z");
+}
+
 #[test]
 fn a_request_from_a_file_is_the_same_request() {
     let request = File::new(

@@ -3,6 +3,7 @@
 
 mod claims;
 mod consumers;
+mod costs;
 mod fleet;
 mod headers;
 mod issuers;
@@ -10,6 +11,7 @@ mod jwt;
 mod limits;
 mod names;
 mod networks;
+mod plans;
 mod read;
 mod routes;
 mod schedule;
@@ -24,7 +26,7 @@ use crate::authn::extract::CredentialKind;
 use crate::authn::token::TokenRules;
 use crate::hand_over::Fact;
 use crate::node::Node;
-use crate::policy::{AddressSource, Needs, Policy};
+use crate::policy::{AddressSource, LimitHeaders, Needs, Policy};
 
 /// How many hexadecimal digits of the revision are kept.
 const REVISION_DIGITS: usize = 16;
@@ -37,6 +39,7 @@ pub fn compile(document: &Node<'_>) -> Compiled {
     let mut report = Report::default();
     let meaning = shape::check(document, &mut report);
     let policy = build(document, &meaning, &mut report);
+    costs::check(&policy, &mut report);
     let policy = if report.has_errors() { None } else { Some(policy) };
     Compiled { policy, diagnostics: report.finish() }
 }
@@ -46,13 +49,15 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     let networks = networks::compile(document, report);
     let fleet = fleet::compile(document);
     let limits = limits::compile(document, fleet.as_ref(), report);
+    let plans = plans::Plans::compile(document, &limits, report);
     let mut scopes = scopes::Scopes::collect(document, report);
 
     let deny = networks.set(document, "deny", &Place::TOP, report);
     let global = limits.ids(document, "global_limits", &Place::TOP, report);
     let mut issuers = issuers::compile(document, &scopes, report);
+    let for_consumers = (&limits, &plans);
     let callers =
-        consumers::compile(document, &networks, &limits, &mut scopes, &mut issuers, report);
+        consumers::compile(document, &networks, for_consumers, &mut scopes, &mut issuers, report);
     let mut claims = claims::Claims::default();
     let mut gathered = routes::Gathered { issuers: &mut issuers, claims: &mut claims };
     let routes =
@@ -60,6 +65,7 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     issuers.report_unused(report);
     networks.names.report_unused(report);
     limits.names.report_unused(report);
+    plans.names.report_unused(report);
     if fleet.is_some() && !limits.has_fleet() {
         let help = "leave it out, or give a limit `scope: fleet`";
         report.warning(code::UNUSED, &Place::TOP.field("fleet"), "no limit is a fleet's", help);
@@ -111,6 +117,8 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         keys: callers.keys,
         address_limits: limits.by_address_alone(&global),
         networks: networks.table,
+        plans: plans.finish(),
+        limit_headers: limit_headers(document),
         fleet: fleet.map(|fleet| fleet.service),
         limits: limits.finish(),
         routes: routes.all.into(),
@@ -119,6 +127,13 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         by_name: routes.by_name,
         refuse_by_name: routes.refuse_by_name,
     }
+}
+
+fn limit_headers(document: &Node<'_>) -> LimitHeaders {
+    const FIELD: &str = "limit_headers";
+    let has = |word| read::texts(document, FIELD).any(|(_, text)| text == word);
+    let standard = document.member(FIELD).is_none() || has("standard");
+    LimitHeaders { standard, legacy: has("legacy") }
 }
 
 fn address_source(document: &Node<'_>, report: &mut Report) -> AddressSource {

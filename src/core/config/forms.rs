@@ -65,6 +65,7 @@ pub(super) static NETWORK_NAME: Form =
     Form::new("the name of a network", NAME_PATTERN, name, NAME_DOC);
 pub(super) static ROLE_NAME: Form = Form::new("the name of a role", NAME_PATTERN, name, NAME_DOC);
 pub(super) static LIMIT_NAME: Form = Form::new("the name of a limit", NAME_PATTERN, name, NAME_DOC);
+pub(super) static PLAN_NAME: Form = Form::new("the name of a plan", NAME_PATTERN, name, NAME_DOC);
 pub(super) static KEY_ID: Form =
     Form { secret: true, ..Form::new("an id", NAME_PATTERN, name, NAME_DOC) };
 pub(super) static SCOPE: Form = Form::new(

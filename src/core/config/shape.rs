@@ -208,7 +208,8 @@ impl Checker<'_> {
                 match value {
                     // Read as it is written, whole: reading fractions is 16 KB of the module.
                     Node::Number(number) => {
-                        text.parse().is_ok_and(|count: u32| f64::from(count) == *number)
+                        let count = text.parse::<u32>().ok().map(f64::from);
+                        count.map(f64::to_bits) == Some(number.to_bits())
                     }
                     _ => value.as_text() == Some(text),
                 }

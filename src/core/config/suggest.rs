@@ -29,12 +29,12 @@ pub(crate) fn help<'c>(
         return format!("did you mean `{word}`?");
     }
     let mut listed: Vec<String> =
-        known.into_iter().take(21).map(|word| format!("`{word}`")).collect();
+        known.into_iter().take(33).map(|word| format!("`{word}`")).collect();
     if listed.is_empty() {
         return format!("no {what} are defined");
     }
-    if listed.len() > 20 {
-        listed.truncate(20);
+    if listed.len() > 32 {
+        listed.truncate(32);
         listed.push("…".to_owned());
     }
     format!("{what}: {}", listed.join(", "))

@@ -4,7 +4,7 @@ use super::Walk;
 use crate::authn::signature::SignatureVerifier;
 use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
-use crate::limit::{Ask, BucketStore, LimitId, LimitReport, Spent, State, Subject, spend};
+use crate::limit::{Ask, BucketStore, LimitId, LimitReport, Spent, Subject, spend};
 use crate::network::Caller;
 use crate::policy::Policy;
 use crate::reason::Denial;
@@ -96,24 +96,15 @@ impl Till<'_, '_> {
         let reported = self.limits.len();
         let spent = spend(limits(), ask, buckets, self.limits);
         for report in self.limits.iter().skip(reported) {
-            trace.note(stage, || shown(report));
+            trace.limit(stage, || report.look(ask));
         }
         match spent {
             Ok(Spent::Yes) => Ok(()),
             Ok(Spent::No(id)) => {
-                *self.rule = policy.limits.get(usize::from(id.0)).map(|limit| limit.name());
+                *self.rule = policy.limit(id).map(|limit| limit.name());
                 Err(Denial::RateLimited)
             }
             Err(_) => Err(Denial::HostFailure),
         }
-    }
-}
-
-fn shown(report: &LimitReport<'_>) -> String {
-    let (name, quota) = (&report.limit.told, report.limit.quota);
-    let rate = format!("`{name}`: {} at once, one each {} ns", quota.burst(), quota.interval());
-    match report.state {
-        State::Open { remaining, .. } => format!("{rate}: {remaining} left"),
-        State::Empty { retry_in, .. } => format!("{rate}: none left for {retry_in} ns"),
     }
 }

@@ -18,6 +18,8 @@ use crate::time::{SECOND, Timestamp};
 pub struct Quota {
     interval: u64,
     burst: u64,
+    /// Both multiplied: every request asks for it.
+    fill: u64,
     /// How far below empty the bucket can be, in nanoseconds of its refilling.
     debt: u64,
     /// All tokens come back at once when a window ends; `None`: one every interval.
@@ -80,18 +82,19 @@ impl Quota {
     pub fn new(count: u64, period: u64, burst: u64) -> Option<Self> {
         let interval = period.checked_add(count.checked_sub(1)?)?.checked_div(count)?;
         let fill = interval.checked_mul(burst)?;
-        let quota = Self { interval, burst, debt: 0, calendar: None };
+        let quota = Self { interval, burst, fill, debt: 0, calendar: None };
         (fill > 0 && fill <= MAX_FILL).then_some(quota)
     }
 
     /// `count` requests in each window of the calendar. `None` if they are none or more than
     /// [`MAX_COUNT`].
     pub(crate) fn of_window(count: u64, calendar: Calendar) -> Option<Self> {
-        let quota = Self { interval: 1, burst: count, debt: 0, calendar: Some(calendar) };
+        let quota =
+            Self { interval: 1, burst: count, fill: count, debt: 0, calendar: Some(calendar) };
         (count > 0 && count <= MAX_COUNT).then_some(quota)
     }
 
-    /// Nanoseconds between two arrivals: of a bucket the time in which a token comes back.
+    /// Nanoseconds by which a token moves the arrival: of a bucket the time in which it comes back.
     pub const fn interval(&self) -> u64 {
         self.interval
     }
@@ -108,7 +111,7 @@ impl Quota {
             Some(_) => self.interval,
             None => self.interval.saturating_mul(shares).min(MAX_FILL),
         };
-        Self { interval, burst, ..*self }
+        Self { interval, burst, fill: interval.saturating_mul(burst), ..*self }
     }
 
     /// For how long a refusal can be right, at the most: until a bucket has filled, and a second at least, or
@@ -131,14 +134,19 @@ impl Quota {
         Some(end.saturating_sub(begin))
     }
 
-    /// From the arrival of a full bucket to that of an empty one. Nanoseconds in which an empty bucket
+    /// From the arrival of a full bucket to that of an empty one: nanoseconds in which an empty bucket
     /// fills, but for a calendar window.
     pub(crate) const fn fill(&self) -> u64 {
-        self.interval.saturating_mul(self.burst)
+        self.fill
+    }
+
+    /// Nanoseconds by which some tokens move the arrival.
+    pub(crate) const fn price(&self, tokens: u64) -> u64 {
+        // A product that saturates is a long one in Wasm, and nearly all take one token.
+        if tokens == 1 { self.interval } else { self.interval.saturating_mul(tokens) }
     }
 
     /// The arrival of a bucket that is full.
-    #[inline]
     fn full(&self, now: Timestamp) -> u64 {
         match self.calendar {
             None => now.unix_nanos(),
@@ -147,9 +155,8 @@ impl Quota {
     }
 
     /// The furthest arrival that a bucket can have.
-    #[inline]
     const fn furthest(&self, full: u64) -> u64 {
-        full.saturating_add(self.fill()).saturating_add(self.debt)
+        full.saturating_add(self.fill).saturating_add(self.debt)
     }
 
     /// What an arrival counts as that lies further ahead than any can (the clock was stepped back, the
@@ -157,12 +164,12 @@ impl Quota {
     /// for longer than the filling, or the rest of the window.
     #[inline]
     pub(crate) fn corrected(&self, arrival: u64, now: Timestamp) -> Option<u64> {
-        let full = self.full(now);
-        (arrival > self.furthest(full)).then(|| self.held(arrival, full))
+        // No bucket is full before now.
+        let is_far = arrival > self.furthest(now.unix_nanos());
+        is_far.then(|| self.held(arrival, self.full(now))).filter(|held| *held < arrival)
     }
 
     /// An arrival within what it can be. What was taken in a later window counts in this one.
-    #[inline]
     fn held(&self, arrival: u64, full: u64) -> u64 {
         let furthest = self.furthest(full);
         let arrival = match self.calendar {
@@ -176,12 +183,11 @@ impl Quota {
 
     /// Judges a request that costs some tokens against a bucket's arrival. One further ahead than any can
     /// be counts as what [`Self::corrected`] says.
-    #[inline]
     pub(crate) fn judge(&self, arrival: u64, cost: u64, now: Timestamp) -> State {
         let full = self.full(now);
-        let empty = full.saturating_add(self.fill());
+        let empty = full.saturating_add(self.fill);
         let arrival = self.held(arrival, full);
-        let next = arrival.saturating_add(self.interval.saturating_mul(cost));
+        let next = arrival.saturating_add(self.price(cost));
         let left = |arrival| empty.saturating_sub(arrival).checked_div(self.interval).unwrap_or(0);
         // Until the arrival of a full bucket is there: now, or at the end of the window.
         let rest = full.saturating_sub(now.unix_nanos());
@@ -200,66 +206,4 @@ impl Quota {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    const NOW: u64 = 1_800_000_000 * SECOND;
-
-    fn take(quota: Quota, arrival: &mut u64, at: u64) -> Result<u64, u64> {
-        match quota.judge(*arrival, 1, Timestamp::from_unix_nanos(at)) {
-            State::Open { next, remaining, .. } => {
-                *arrival = next;
-                Ok(remaining)
-            }
-            State::Empty { retry_in, .. } => Err(retry_in),
-        }
-    }
-
-    fn quota(count: u64, period: u64, burst: u64) -> Quota {
-        Quota::new(count, period, burst).unwrap_or_else(|| panic!("{count}/{period}, {burst}"))
-    }
-
-    #[test]
-    fn burst_and_rate_are_exact() {
-        // L01, L02
-        let five = quota(5, SECOND, 5);
-        let mut arrival = 0;
-        for left in (0..5).rev() {
-            assert_eq!(take(five, &mut arrival, NOW), Ok(left));
-        }
-        let step = SECOND / 5;
-        assert_eq!(take(five, &mut arrival, NOW), Err(step));
-        assert_eq!(take(five, &mut arrival, NOW + step - 1), Err(1));
-        assert_eq!(take(five, &mut arrival, NOW + step), Ok(0));
-        assert_eq!(take(five, &mut arrival, NOW + step), Err(step));
-        assert_eq!(take(five, &mut arrival, NOW + 100 * SECOND), Ok(4));
-    }
-
-    #[test]
-    fn an_impossible_arrival_is_an_empty_bucket() {
-        let quota = quota(1, SECOND, 3);
-        let mut arrival = u64::MAX;
-        assert_eq!(take(quota, &mut arrival, NOW), Err(SECOND));
-        arrival = NOW + 1_000 * SECOND;
-        assert_eq!(take(quota, &mut arrival, NOW), Err(SECOND));
-    }
-
-    #[test]
-    fn odd_rates_round_to_the_slower_side() {
-        // L07
-        assert_eq!(quota(3, SECOND, 1).interval(), 333_333_334);
-        for (count, period, burst) in [
-            (0, SECOND, 1),
-            (1, 0, 1),
-            (1, SECOND, 0),
-            (u64::MAX, u64::MAX, 1),
-            (1, u64::MAX, 1),
-            (1, SECOND, u64::MAX),
-            (1, 86_400 * SECOND, 367),
-        ] {
-            assert_eq!(Quota::new(count, period, burst), None, "{count} {period} {burst}");
-        }
-    }
-}
+mod tests;

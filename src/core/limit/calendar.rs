@@ -31,6 +31,14 @@ impl Calendar {
         }
     }
 
+    /// The day of the week or of the month on which its windows begin, if that can be chosen.
+    pub(crate) const fn first_day(self) -> u8 {
+        match self {
+            Self::Week(day) | Self::Month(day) => day,
+            Self::Hour | Self::Day | Self::Year => 0,
+        }
+    }
+
     /// Where the window that holds an instant begins and where it ends, which is where the next one
     /// begins; all in unix nanoseconds. The first of all begins with 1970.
     #[inline(never)]

@@ -109,7 +109,9 @@ impl FleetPart {
     pub(crate) fn new(limit: &Limit, lease: u32, processes: u64) -> Self {
         let quota = limit.quota.share(processes);
         let share = Limit::new(limit.name(), Some("share"), quota, limit.key.clone());
-        Self { lease, share: Limit { observe: limit.observe, ..share } }
+        // Of a quota, too, it is another bucket than that of the whole.
+        let bucket = format!("{};share", limit.bucket).into();
+        Self { lease, share: Limit { observe: limit.observe, bucket, ..share } }
     }
 }
 

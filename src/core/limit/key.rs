@@ -132,6 +132,7 @@ fn push(out: &mut Vec<u8>, part: Option<&[u8]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::{Calendar, FleetPart};
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -171,6 +172,39 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), keys.len() + 1);
+    }
+
+    #[test]
+    fn buckets_belong_to_a_window_and_not_to_its_number() {
+        let bucket = |window, quota: Option<Quota>| {
+            let quota = quota.unwrap_or_else(|| panic!("{window:?}"));
+            written(&Limit::new("l", window, quota, ALL), &Subject::default())
+        };
+        let rate = |count| Quota::new(count, 1_000_000, 5);
+        let quota = Quota::of_window;
+        assert_eq!(bucket(Some("1/s"), rate(1)), bucket(Some("5/s"), rate(5)));
+        let month = Calendar::Month(1);
+        assert_eq!(bucket(None, quota(5, month)), bucket(Some("9/month"), quota(9, month)));
+        let mut all = vec![
+            bucket(None, rate(1)),
+            bucket(Some("1/s"), rate(1)),
+            bucket(Some("1/h"), rate(1)),
+            bucket(None, quota(5, Calendar::Hour)),
+            bucket(None, quota(5, month)),
+            bucket(None, quota(5, Calendar::Month(15))),
+            bucket(None, quota(5, Calendar::MONDAYS)),
+            bucket(None, quota(5, Calendar::Week(1))),
+        ];
+        // What a process admits of a fleet's limit without the service is counted apart.
+        for quota in [rate(1), quota(5, month)] {
+            let quota = quota.unwrap_or_else(|| panic!("a quota"));
+            let whole = Limit::new("l", None, quota, ALL);
+            all.push(written(&FleetPart::new(&whole, 1, 2).share, &Subject::default()));
+        }
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), count);
     }
 
     #[test]

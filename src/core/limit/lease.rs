@@ -47,14 +47,15 @@ impl Quota {
         self.burst() > SHARE && self.calendar().is_none()
     }
 
-    /// The tokens to take ahead where so many remain.
-    pub(crate) fn ahead(remaining: u64) -> u64 {
-        remaining.checked_div(SHARE).unwrap_or(0).min(MOST)
+    /// The tokens to take ahead of requests at this cost where so many remain: enough for one, or none.
+    pub(crate) fn ahead(remaining: u64, cost: u64) -> u64 {
+        let ahead = remaining.checked_div(SHARE).unwrap_or(0).min(MOST);
+        if ahead < cost { 0 } else { ahead }
     }
 
     /// An arrival moved on by some tokens.
     pub(crate) fn moved(&self, arrival: u64, tokens: u64) -> u64 {
-        arrival.saturating_add(tokens.saturating_mul(self.interval()))
+        arrival.saturating_add(self.price(tokens))
     }
 }
 
@@ -103,7 +104,7 @@ impl Lease {
         if arrival == self.written || arrival == 0 {
             return self.arrival;
         }
-        arrival.saturating_sub(self.left.saturating_mul(quota.interval()))
+        arrival.saturating_sub(quota.price(self.left))
     }
 }
 

@@ -123,8 +123,7 @@ fn untaken(report: &LimitReport<'_>, ask: &Ask<'_>) -> State {
     let quota = &report.limit.quota;
     match report.state {
         State::Open { next, .. } => {
-            let price = ask.cost.saturating_mul(quota.interval());
-            quota.judge(next.saturating_sub(price), 0, ask.now)
+            quota.judge(next.saturating_sub(quota.price(ask.cost)), 0, ask.now)
         }
         empty @ State::Empty { .. } => empty,
     }
@@ -141,7 +140,7 @@ fn take<S: BucketStore>(
     let quota = &limit.quota;
     for _ in 0..ATTEMPTS {
         let State::Open { next, remaining, .. } = state else { return Ok(state) };
-        if store.replace(ticket, next, Quota::ahead(remaining))? {
+        if store.replace(ticket, next, Quota::ahead(remaining, ask.cost))? {
             return Ok(state);
         }
         let key = BucketKey::new(ask.gateway, limit, &ask.subject);
@@ -154,114 +153,4 @@ fn take<S: BucketStore>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limit::{KeyParts, MemoryStore};
-    use crate::time::SECOND;
-    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    /// Loses a given number of swaps, then behaves.
-    #[derive(Default)]
-    struct Contended {
-        inner: MemoryStore,
-        losses: usize,
-        reads: usize,
-        gave_up: usize,
-    }
-
-    impl BucketStore for Contended {
-        type Ticket = Vec<u8>;
-
-        fn read(
-            &mut self,
-            key: &BucketKey<'_>,
-            quota: &Quota,
-            cost: u64,
-            now: Timestamp,
-        ) -> Result<(u64, Vec<u8>), StoreFault> {
-            self.reads += 1;
-            self.inner.read(key, quota, cost, now)
-        }
-
-        fn replace(&mut self, ticket: Vec<u8>, next: u64, ahead: u64) -> Result<bool, StoreFault> {
-            if self.losses > 0 {
-                self.losses -= 1;
-                return Ok(false);
-            }
-            self.inner.replace(ticket, next, ahead)
-        }
-
-        fn contended(&mut self, _limit: &str) {
-            self.gave_up += 1;
-        }
-    }
-
-    fn limit(name: &str, burst: u64) -> Limit {
-        let quota = Quota::new(1, SECOND, burst).unwrap_or_else(|| panic!("burst {burst}"));
-        Limit::new(name, None, quota, KeyParts::default())
-    }
-
-    fn go(limits: &[Limit], store: &mut Contended) -> Spent {
-        at(limits, store, 1_800_000_000 * SECOND)
-    }
-
-    fn at(limits: &[Limit], store: &mut Contended, nanos: u64) -> Spent {
-        let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
-        let now = Timestamp::from_unix_nanos(nanos);
-        let ask = Ask { gateway: "gw", subject: Subject::default(), cost: 1, now };
-        spend(numbered, &ask, store, &mut Vec::new()).unwrap_or_else(|fault| panic!("{fault:?}"))
-    }
-
-    #[test]
-    fn a_refusal_spends_nothing() {
-        // L17
-        let limits = [limit("wide", 3), limit("narrow", 1)];
-        let mut store = Contended::default();
-        assert_eq!(go(&limits, &mut store), Spent::Yes);
-        for _ in 0..5 {
-            assert_eq!(go(&limits, &mut store), Spent::No(LimitId(1)));
-        }
-        let wide = [limit("wide", 3)];
-        assert_eq!(go(&wide, &mut store), Spent::Yes);
-        assert_eq!(go(&wide, &mut store), Spent::Yes);
-        assert_eq!(go(&wide, &mut store), Spent::No(LimitId(0)));
-    }
-
-    #[test]
-    fn a_smaller_quota_locks_nobody_out_for_longer_than_its_filling() {
-        let day = 86_400 * SECOND;
-        let quota = |count, period| {
-            Quota::new(count, period, count).unwrap_or_else(|| panic!("{count}/{period}"))
-        };
-        let with = |quota| [Limit::new("l", None, quota, KeyParts::default())];
-        let (slow, fast) = (with(quota(1_000, day)), with(quota(100, 60 * SECOND)));
-        let mut store = Contended::default();
-        let start = 1_800_000_000 * SECOND;
-        for _ in 0..1_000 {
-            assert_eq!(at(&slow, &mut store, start), Spent::Yes);
-        }
-        assert_eq!(at(&slow, &mut store, start), Spent::No(LimitId(0)));
-        assert_eq!(at(&fast, &mut store, start), Spent::No(LimitId(0)));
-        for minute in [60, 120] {
-            let admitted =
-                (0..200).filter(|_| at(&fast, &mut store, start + minute * SECOND) == Spent::Yes);
-            assert_eq!(admitted.count(), 100, "{minute}");
-        }
-        // The clock is set back by an hour: a minute later the bucket is full again.
-        assert_eq!(at(&fast, &mut store, start - 3_600 * SECOND), Spent::No(LimitId(0)));
-        let admitted =
-            (0..200).filter(|_| at(&fast, &mut store, start - 3_540 * SECOND) == Spent::Yes);
-        assert_eq!(admitted.count(), 100);
-    }
-
-    #[test]
-    fn lost_races_are_run_again_a_bounded_number_of_times() {
-        // L05
-        let mut store = Contended { losses: ATTEMPTS - 1, ..Contended::default() };
-        assert_eq!(go(&[limit("l", 3)], &mut store), Spent::Yes);
-        let mut store = Contended { losses: usize::MAX, ..Contended::default() };
-        assert_eq!(go(&[limit("l", 3)], &mut store), Spent::No(LimitId(0)));
-        assert_eq!((store.reads, store.gave_up), (ATTEMPTS + 1, 1));
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use super::super::place::Place;
 use super::issuers::Issuers;
 use super::limits::Limits;
 use super::networks::Networks;
+use super::plans::Plans;
 use super::read;
 use super::schedule;
 use super::scopes::Scopes;
@@ -38,7 +39,7 @@ struct Gathered<'n> {
 pub(super) fn compile(
     document: &Node<'_>,
     networks: &Networks<'_>,
-    limits: &Limits<'_>,
+    (limits, plans): (&Limits<'_>, &Plans<'_>),
     scopes: &mut Scopes<'_>,
     issuers: &mut Issuers,
     report: &mut Report,
@@ -51,12 +52,14 @@ pub(super) fn compile(
         let name = read::text(node, "name").unwrap_or_default();
         gathered.names.push((name, index));
         let held = scopes.of_consumer(node, &place, report);
+        let (plan, limits) = plans.of_consumer(node, limits, &place, report);
         let consumer = Consumer {
             name: name.into(),
             disabled: read::flag(node, "disabled"),
             networks: networks.allow_set(node, &place, report),
             deny: networks.set(node, "deny", &place, report),
-            limits: limits.ids(node, "limits", &place, report).into(),
+            plan,
+            limits,
             scopes: held.1,
             schedule: schedule::compile(node, &place, report),
         };

@@ -6,14 +6,14 @@ use super::super::place::Place;
 use super::fleet::{self, Fleet};
 use super::names::Names;
 use super::read;
-use crate::limit::{Calendar, KeyParts, Limit, LimitId, Quota};
+use crate::limit::{Calendar, KeyParts, Limit, LimitId, Quota, unit_of};
 use crate::node::Node;
 
 /// Most windows of a limit: each is looked at on every request.
 const MAX_WINDOWS: usize = 8;
 
-/// Most windows of all limits together, so that each has an id.
-const MAX_LIMITS: usize = 65_536;
+/// Most windows of all limits together: the ids of a limit are a range of numbers with 16 bits.
+const MAX_LIMITS: usize = 65_535;
 
 /// The limits of a policy.
 pub(super) struct Limits<'n> {
@@ -77,7 +77,7 @@ fn limit(
         let place = list.item(index);
         let text = read::text(node, "rate").or(read::text(node, "quota"));
         let Some((text, quota)) = text.zip(window(node, &place, report)) else { continue };
-        let unit = text.rsplit('/').next().unwrap_or_default();
+        let unit = unit_of(text);
         if units.contains(&unit) {
             let message = format!("another window of the limit counts by {} too", Shown(unit));
             let help = "leave one out, or write its rate in another unit";
@@ -139,14 +139,9 @@ fn quota(text: &str, node: &Node<'_>, place: &Place<'_>, report: &mut Report) ->
         (Calendar::Month(_), Some(Node::Number(_))) => {
             Calendar::Month(read::size(node, "resets").and_then(|day| u8::try_from(day).ok())?)
         }
-        (calendar, Some(_)) => {
-            let (message, help) = match calendar {
-                Calendar::Week(_) => ("a week begins on a weekday", "write it like `sunday`"),
-                Calendar::Month(_) => {
-                    ("a month begins on a day of it", "write a number from 1 to 28")
-                }
-                _ => ("only weeks and months begin on a day of choice", "leave it out"),
-            };
+        _ => {
+            let message = "does not go with the unit of the quota";
+            let help = "a week begins on a weekday, a month on a number from 1 to 28, others where they begin";
             report.error(code::FIELDS_CONFLICT, &place.field("resets"), message, help);
             return None;
         }
@@ -171,9 +166,13 @@ impl Limits<'_> {
         report: &mut Report,
     ) -> Vec<LimitId> {
         let list = place.field(field);
-        let named = read::texts(node, field)
-            .filter_map(|(index, name)| self.names.resolve(name, &list.item(index), report));
-        named.flat_map(|name| self.windows(name.into())).collect()
+        let mut ids = Vec::new();
+        for (index, name) in read::texts(node, field) {
+            if let Some(position) = self.names.resolve(name, &list.item(index), report) {
+                ids.extend(self.windows(position.into()));
+            }
+        }
+        ids
     }
 
     /// The ids of the windows of the limit at this position.

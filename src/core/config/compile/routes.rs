@@ -125,7 +125,7 @@ fn route(
         deny,
         address_limits: parts.limits.by_address_alone(&limits),
         limits: parts.limits.by_more(&limits),
-        cost: 1,
+        cost: read::size(node, "cost").and_then(|cost| u32::try_from(cost).ok()).unwrap_or(1),
         observe,
     }
 }

@@ -24,19 +24,23 @@ const GOOD: &str = r#"{
     "deny": ["abusive", "embargo"],
     "roles": {"reader": ["orders:read"], "editor": ["orders:read", "orders:write"]},
     "consumers": [
-        {"name": "mobile", "roles": ["reader"], "scopes": ["orders:export"], "networks": ["internal"], "limits": ["per-consumer"],
+        {"name": "mobile", "roles": ["reader"], "scopes": ["orders:export"], "networks": ["internal"], "plan": "gold", "limits": ["per-consumer"],
          "api_keys": [{"id": "mobile-1", "sha256": "AAAA", "state": "retiring", "expires": "2027-01-01T00:00:00Z", "scopes": ["orders:read"]}]},
         {"name": "batch", "roles": ["editor"], "deny": ["abusive"], "api_keys": [{"id": "batch-1", "sha256": "BBBB", "format": "opaque"}]}
     ],
     "limits": {
         "per-consumer": {"key": ["consumer", "route"], "rate": "100/s", "burst": 200},
-        "per-address": {"key": ["address"], "rate": "20/m"}
+        "per-address": {"key": ["address"], "rate": "20/m"},
+        "monthly": {"key": ["consumer"], "windows": [{"rate": "10/s", "burst": 20}, {"quota": "100000/month", "resets": 15}]},
+        "weekly": {"key": ["consumer"], "quota": "5000/week", "mode": "observe"}
     },
     "global_limits": ["per-address"],
+    "plans": {"gold": {"limits": ["monthly", "weekly"]}},
+    "limit_headers": ["standard", "legacy"],
     "routes": [
         {"name": "health", "paths": ["/healthz"], "methods": ["GET"], "access": "public"},
         {"name": "orders", "hosts": ["api.example.com", "*.example.org"], "paths": ["/orders", "/orders/**", "/orders/{id}/items"],
-         "methods": ["GET", "HEAD"], "credentials": ["api_key"], "scopes": {"all_of": ["orders:read"]}, "limits": ["per-address", "per-consumer"],
+         "methods": ["GET", "HEAD"], "credentials": ["api_key"], "scopes": {"all_of": ["orders:read"]}, "limits": ["per-address", "per-consumer"], "cost": 2,
          "networks": ["internal"], "deny": ["abusive"], "mode": "observe"},
         {"name": "by-name", "envoy_routes": ["canary"], "methods": ["*"], "credentials": ["api_key"], "scopes": {"any_of": ["orders:write", "orders:export"]}},
         {"name": "secret", "paths": ["/orders/secret/**"], "methods": ["*"], "access": "deny"}

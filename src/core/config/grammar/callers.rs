@@ -58,6 +58,12 @@ pub(super) static CONSUMER: Shape = shape(
         field("scopes", Optional, SCOPES, "Scopes it holds besides those of its roles."),
         field("networks", Optional, NETWORKS, "It may call from these networks only."),
         field("deny", Optional, NETWORKS, "It may not call from these networks."),
+        field(
+            "plan",
+            Optional,
+            Text(&forms::PLAN_NAME),
+            "The plan whose limits apply to its requests on every route.",
+        ),
         field("limits", Optional, LIMITS, "Limits that apply to its requests on every route."),
         field("api_keys", Optional, List(&Object(&API_KEY)), "Its API keys."),
         field("api_key_schedule", Optional, SCHEDULED, "When its API keys end."),

@@ -6,7 +6,7 @@ use super::Rule::Needs;
 use super::callers::{CONSUMER, NETWORK};
 use super::settings::{API_KEY_SOURCES, CLIENT_ADDRESS, FLEET, IDENTITY_HEADERS};
 use super::tokens::{ISSUER, JWT, PRECEDENCE};
-use super::traffic::{LIMIT, ROUTE};
+use super::traffic::{LIMIT, PLAN, ROUTE};
 use super::{Shape, field, shape, word};
 use crate::config::forms;
 
@@ -113,7 +113,7 @@ pub static POLICY: Shape = shape(
             "limits",
             Optional,
             Map { names: &forms::NAME, of: &Object(&LIMIT) },
-            "Rate limits, to be named by `global_limits`, consumers and routes.",
+            "Rate limits, to be named by `global_limits`, plans, consumers and routes.",
         ),
         field(
             "fleet",
@@ -122,6 +122,24 @@ pub static POLICY: Shape = shape(
             "The rate limit service that counts the limits of `scope: fleet`.",
         ),
         field("global_limits", Optional, LIMITS, "Limits that apply to every request."),
+        field(
+            "plans",
+            Optional,
+            Map { names: &forms::NAME, of: &Object(&PLAN) },
+            "What consumers have agreed to, to be named by them.",
+        ),
+        field(
+            "limit_headers",
+            Default("[\"standard\"]"),
+            List(&Kind::Choice(&[
+                word("standard", "`RateLimit-Policy` and `RateLimit`, of all limits."),
+                word(
+                    "legacy",
+                    "`X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (in seconds), of the limit that is nearest to its end.",
+                ),
+            ])),
+            "Which response headers tell callers of the limits that counted.",
+        ),
         field(
             "routes",
             Required,

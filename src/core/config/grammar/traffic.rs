@@ -61,6 +61,13 @@ pub(super) static LIMIT: Shape = shape(
     "How many requests are admitted, and who shares that number.",
 );
 
+pub(super) static PLAN: Shape = shape(
+    "a plan",
+    &[field("limits", Required, LIMITS, "Limits that apply to requests of its consumers.")],
+    &[],
+    "What some consumers have in common.",
+);
+
 static WINDOW: Shape = shape(
     "a window",
     &[RATE, BURST, QUOTA, RESETS],
@@ -158,6 +165,12 @@ pub(super) static ROUTE: Shape = shape(
         ),
         field("api_key_schedule", Optional, SCHEDULED, "When it stops to take API keys."),
         field("limits", Optional, LIMITS, "Limits that apply to its requests."),
+        field(
+            "cost",
+            Default("1"),
+            Integer { min: 1, max: forms::MAX_BURST },
+            "How many tokens one of its requests takes from each limit that applies to it.",
+        ),
         field("networks", Optional, NETWORKS, "It may be called from these networks only."),
         field("deny", Optional, NETWORKS, "It may not be called from these networks."),
         field(

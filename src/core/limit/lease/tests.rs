@@ -271,10 +271,14 @@ fn without_leases_buckets_are_exact() {
 
 #[test]
 fn few_tokens_are_never_taken_ahead() {
-    assert_eq!([0, 31, 32, 63, 64].map(Quota::ahead), [0, 0, 1, 1, 2]);
-    assert_eq!([63 * 32 - 1, 63 * 32, u64::MAX].map(Quota::ahead), [62, 63, 63]);
+    let ahead = |remaining| Quota::ahead(remaining, 1);
+    assert_eq!([0, 31, 32, 63, 64].map(ahead), [0, 0, 1, 1, 2]);
+    assert_eq!([63 * 32 - 1, 63 * 32, u64::MAX].map(ahead), [62, 63, 63]);
+    assert_eq!([1, 9, 10].map(|cost| Quota::ahead(9 * 32, cost)), [9, 9, 0], "or it is no use");
     let quota = |burst| Quota::new(1, SECOND, burst).unwrap_or_else(|| panic!("{burst}"));
     assert!(!quota(32).is_leased() && quota(33).is_leased());
+    let calendar = Quota::of_window(100_000, crate::limit::Calendar::Month(1));
+    assert!(calendar.is_some_and(|quota| !quota.is_leased()));
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn the_revision_is_that_of_the_meaning() {
     assert_eq!(turned, expected);
     same("\"version\": 1,", "\"version\": 1.0, \"realm\": \"external\", \"mode\": \"enforce\",");
     same("\"rate\": \"20/m\"", "\"rate\": \"20/m\", \"burst\": 20");
+    same("\"5000/week\"", "\"5000/week\", \"resets\": \"monday\"");
     same("\"X-Api-Key\"", "\"x-api-key\"");
     same("\"10.0.0.0/8\", \"fd00::/8\"", "{\"cidr\": \"FD00:0::/8\"}, \"::ffff:10.0.0.0/104\"");
     same("2027-01-01T00:00:00Z", "2027-01-01T01:00:00.000+01:00");
@@ -55,6 +56,10 @@ fn the_revision_is_that_of_the_meaning() {
     for (from, to) in [
         ("\"20/m\"", "\"21/m\""),
         ("\"20/m\"", "\"20/h\""),
+        ("\"5000/week\"", "\"5000/week\", \"resets\": \"sunday\""),
+        ("\"resets\": 15", "\"resets\": 16"),
+        ("\"cost\": 2", "\"cost\": 3"),
+        ("[\"standard\", \"legacy\"]", "[\"standard\"]"),
         ("\"all_of\"", "\"any_of\""),
         ("INC-42", "INC-43"),
         ("\"KP\"", "\"IR\""),

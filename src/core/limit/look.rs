@@ -1,0 +1,132 @@
+//! What one limit had for one request, for whoever asks why.
+
+use std::fmt;
+
+use super::bucket::State;
+use super::spend::{Ask, LimitReport};
+use super::{KeyParts, Subject};
+use crate::address::Address;
+use crate::time::{SECOND, Timestamp};
+
+/// A limit, the bucket that a request is charged to, and what was in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitLook {
+    /// The limit's name in the policy.
+    pub name: String,
+    /// Which of its windows, if it has several.
+    pub window: Option<String>,
+    /// Whether it only looks on.
+    pub observes: bool,
+    /// The parts of its key by their names, and what the request has for each.
+    pub key: Vec<(&'static str, Option<String>)>,
+    /// Tokens in a full bucket.
+    pub tokens: u64,
+    /// How they come back.
+    pub refill: Refill,
+    /// Tokens that the request takes.
+    pub cost: u64,
+    /// Tokens that were there.
+    pub before: u64,
+    /// Tokens that are there now; as many as before where a limit refused.
+    pub after: u64,
+    /// When there are enough for this request, where there were too few.
+    pub enough_at: Option<Timestamp>,
+    /// When all tokens are back.
+    pub full_at: Timestamp,
+}
+
+/// How tokens come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refill {
+    /// One by one, with so many nanoseconds between them.
+    Each(u64),
+    /// All at once, when the hour, day, week, month or year is over.
+    Window(&'static str),
+}
+
+impl LimitReport<'_> {
+    /// The report in words that need no policy beside them.
+    pub(crate) fn look(&self, ask: &Ask<'_>) -> LimitLook {
+        let (limit, quota) = (self.limit, &self.limit.quota);
+        let calendar = quota.calendar();
+        let after = self.state.remaining();
+        let (State::Open { full_in, .. } | State::Empty { full_in, .. }) = self.state;
+        LimitLook {
+            name: limit.name().to_owned(),
+            window: limit.window().map(str::to_owned),
+            observes: limit.observe,
+            key: limit.key.values(&ask.subject),
+            tokens: quota.burst(),
+            refill: calendar
+                .map_or(Refill::Each(quota.interval()), |calendar| Refill::Window(calendar.unit())),
+            cost: ask.cost,
+            before: after.saturating_add(if self.taken { ask.cost } else { 0 }),
+            after,
+            enough_at: match self.state {
+                State::Open { .. } => None,
+                State::Empty { retry_in, .. } => Some(ask.now.saturating_add(retry_in)),
+            },
+            full_at: ask.now.saturating_add(full_in),
+        }
+    }
+}
+
+impl KeyParts {
+    /// The parts, and what a subject has for each.
+    fn values(&self, subject: &Subject<'_>) -> Vec<(&'static str, Option<String>)> {
+        let address = subject.address.map(Address::subscriber);
+        let address = address.map(|address| match address {
+            Address::V4(_) => address.to_string(),
+            Address::V6(_) => format!("{address}/64"),
+        });
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let parts = [
+            (self.consumer, "consumer", owned(subject.consumer)),
+            (self.credential, "credential", owned(subject.credential)),
+            (self.address, "address", address),
+            (self.route, "route", owned(subject.route)),
+        ];
+        let named = parts.into_iter().filter(|(is_part, ..)| *is_part);
+        named.map(|(_, name, value)| (name, value)).collect()
+    }
+}
+
+impl fmt::Display for LimitLook {
+    /// One line: whose bucket, how it fills, and what the request did to it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, tokens, cost, before, after, full_at, .. } = self;
+        let window = self.window.as_ref().map_or(String::new(), |window| format!(";{window}"));
+        write!(f, "`{name}{window}` of")?;
+        for (part, value) in &self.key {
+            match value {
+                Some(value) => write!(f, " {part} `{value}`")?,
+                None => write!(f, " no {part}")?,
+            }
+        }
+        match self.refill {
+            Refill::Each(nanos) => write!(f, ": {tokens} at once, one each {}", Seconds(nanos))?,
+            Refill::Window(unit) => write!(f, ": {tokens} a {unit}")?,
+        }
+        write!(f, "; {before} there, costs {cost}")?;
+        match self.enough_at {
+            Some(time) => write!(f, ", too few until {time}")?,
+            None if before == after => write!(f, ", none taken")?,
+            None => write!(f, ", {after} left")?,
+        }
+        if self.observes {
+            write!(f, "; only looks on")?;
+        }
+        let all = if matches!(self.refill, Refill::Each(_)) { "full" } else { "all back" };
+        write!(f, "; {all} at {full_at}")
+    }
+}
+
+/// Nanoseconds, written as seconds without zeros at the end.
+struct Seconds(u64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:09}", self.0 / SECOND, self.0 % SECOND);
+        write!(f, "{} s", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
