@@ -10,6 +10,8 @@ use crate::json::push_number;
 pub enum Fact {
     /// Who calls: a verified principal and nobody else.
     Consumer,
+    /// The plan of who calls.
+    Plan,
     /// The route that the request belongs to.
     Route,
     /// How many tokens it takes from every limit.
@@ -17,12 +19,13 @@ pub enum Fact {
 }
 
 impl Fact {
-    pub(crate) const ALL: [Self; 3] = [Self::Consumer, Self::Route, Self::Cost];
+    pub(crate) const ALL: [Self; 4] = [Self::Consumer, Self::Plan, Self::Route, Self::Cost];
 
     /// The fact's name in the policy.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Consumer => "consumer",
+            Self::Plan => "plan",
             Self::Route => "route",
             Self::Cost => "cost",
         }
@@ -41,6 +44,10 @@ impl Decision<'_, '_> {
     fn fact(&self, fact: Fact) -> Option<Cow<'_, [u8]>> {
         match fact {
             Fact::Consumer => Some(self.principal.as_ref()?.header_name().as_bytes().into()),
+            Fact::Plan => {
+                let consumer = self.principal.as_ref()?.consumer?;
+                Some(self.policy.plan(consumer)?.as_bytes().into())
+            }
             Fact::Route => Some(self.route?.name().as_bytes().into()),
             Fact::Cost => {
                 let mut digits = Vec::new();

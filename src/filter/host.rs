@@ -89,6 +89,7 @@ pub(crate) fn hand_over(inbox: &Inbox, fact: Fact, value: &[u8]) -> Result<(), H
     // One path segment each, as of the audit record.
     let path: &[u8] = match fact {
         Fact::Consumer => b"portcullis.consumer",
+        Fact::Plan => b"portcullis.plan",
         Fact::Route => b"portcullis.route",
         Fact::Cost => b"portcullis.cost",
     };

@@ -11,7 +11,7 @@ const ROUTE: (&str, &str) = ("wasm.portcullis.route", "orders");
 /// A VM whose policy hands everything over, with these changes to it.
 fn vm(changes: &[(&str, serde_json::Value)]) -> Vm {
     let mut policy = policy();
-    policy["hand_over"] = serde_json::json!(["consumer", "route", "cost"]);
+    policy["hand_over"] = serde_json::json!(["consumer", "plan", "route", "cost"]);
     for (field, value) in changes {
         policy[*field] = value.clone();
     }
@@ -98,6 +98,18 @@ fn what_cannot_be_told_is_not_forwarded() {
     }
     vm.behave();
     assert_eq!(vm.request(&good()).status(), 200);
+}
+
+#[test]
+fn a_plan_is_told_of_who_has_one() {
+    let mut consumers = policy()["consumers"].clone();
+    consumers[0]["plan"] = "gold".into();
+    let plans = serde_json::json!({"gold": {"limits": ["per-consumer"]}});
+    let mut vm = vm(&[("consumers", consumers), ("plans", plans)]);
+    let outcome = vm.request(&boasting(good()));
+    assert!(told(&outcome).contains(&("wasm.portcullis.plan", "gold")), "{outcome:?}");
+    let outcome = vm.request(&boasting(get("/public/x")));
+    assert_eq!(told(&outcome), [HITS, COST, ("wasm.portcullis.route", "public")]);
 }
 
 #[test]

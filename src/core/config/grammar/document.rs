@@ -160,6 +160,7 @@ const FACT: Kind = Kind::Choice(&[
         "consumer",
         "Who calls, as `identity_headers` have it: a verified caller and nobody else.",
     ),
+    word("plan", "The caller's plan, where it has one."),
     word("route", "The name of the route."),
     word(
         "cost",
