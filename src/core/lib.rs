@@ -30,6 +30,7 @@ mod decision;
 mod effects;
 mod explain;
 mod few;
+mod hand_over;
 mod headers;
 mod host;
 mod json;
@@ -68,6 +69,7 @@ pub use decision::{Decision, Grant, Outcome, Principal};
 pub use effects::{Effects, Forward, Reply, ResponseLines};
 pub use explain::{Stage, Trace};
 pub use few::Few;
+pub use hand_over::Fact;
 pub use limit::{
     Breaker, BucketKey, BucketStore, Charge, Entry, Fleet, Flights, Inquiry, Lease, Limit,
     LimitLook, MAX_ANSWER, MemoryStore, Place, Quota, Refill, Shared, SharedValues, Standing,

@@ -7,6 +7,7 @@ use crate::authn::extract::CredentialKind;
 use crate::authn::issuer::Issuer;
 use crate::authn::token::TokenRules;
 use crate::authz::{ScopeSetId, ScopeTable};
+use crate::hand_over::Fact;
 use crate::headers::NameTable;
 use crate::limit::{Fleet, Limit, LimitId};
 use crate::lookup::Lookup;
@@ -130,6 +131,8 @@ pub struct Policy {
     pub(crate) shares_keys: bool,
     pub(crate) retiring_header: Option<Box<str>>,
     pub(crate) identity: IdentityHeaders,
+    /// Which of [`Fact::ALL`] the filters behind this one are told.
+    pub(crate) hand_over: [bool; Fact::ALL.len()],
     pub(crate) networks: NetworkTable,
     pub(crate) deny: NetworkSet,
     pub(crate) scopes: ScopeTable,

@@ -1,6 +1,6 @@
 //! What the filter asks of Envoy, in the filter's own terms.
 
-use portcullis_core::{Forward, HeaderLine, Reply, Timestamp};
+use portcullis_core::{Fact, Forward, HeaderLine, Reply, Timestamp};
 
 use crate::abi::{self, HostFault, Inbox, Map};
 
@@ -91,6 +91,31 @@ pub(crate) fn remove_response_header(name: &str) -> Result<(), HostFault> {
 /// Leaves the audit record for Envoy's access log.
 pub(crate) fn record(audit: &[u8]) -> Result<(), HostFault> {
     abi::set_property(AUDIT, audit)
+}
+
+/// Leaves a fact for Envoy's filters behind this one. Without it a limit of theirs would not count: after
+/// an error the request must not go on.
+pub(crate) fn hand_over(inbox: &Inbox, fact: Fact, value: &[u8]) -> Result<(), HostFault> {
+    // One path segment each, as of the audit record.
+    let path: &[u8] = match fact {
+        Fact::Consumer => b"portcullis.consumer",
+        Fact::Plan => b"portcullis.plan",
+        Fact::Route => b"portcullis.route",
+        Fact::Cost => b"portcullis.cost",
+    };
+    abi::set_property(path, value)?;
+    if fact == Fact::Cost { hits_addend(inbox, value) } else { Ok(()) }
+}
+
+/// Tells Envoy's `ratelimit` filter how many hits the request counts.
+fn hits_addend(inbox: &Inbox, hits: &[u8]) -> Result<(), HostFault> {
+    // A message with the path in field 1 and the value in field 2; only lengths below 128 take one byte.
+    const PATH: &[u8] = b"\x0a\x1benvoy.ratelimit.hits_addend\x12";
+    let size = u8::try_from(hits.len()).unwrap_or_default();
+    let mut arguments = PATH.to_vec();
+    arguments.push(size);
+    arguments.extend_from_slice(hits);
+    abi::call_foreign(inbox, "set_envoy_filter_state", &arguments).map(|_| ())
 }
 
 /// Answers in the upstream's place. A reply that the host does not take resets the stream: the

@@ -303,14 +303,19 @@ impl Http {
         if let Some(fault) = fault {
             self.log(&fault);
         }
-        let carried = self.carry_out(&mut decision, &headers);
+        let carried = self.carry_out(inbox, &mut decision, &headers);
         count(&decision, generation, metrics);
         Ok(carried)
     }
 
     /// Edits the request's lines and leaves the record. What cannot be written is not forwarded.
-    fn carry_out(&mut self, decision: &mut Decision<'_, '_>, lines: &[HeaderLine<'_>]) -> Carried {
-        match self.try_to_carry_out(decision, lines) {
+    fn carry_out(
+        &mut self,
+        inbox: &Inbox,
+        decision: &mut Decision<'_, '_>,
+        lines: &[HeaderLine<'_>],
+    ) -> Carried {
+        match self.try_to_carry_out(inbox, decision, lines) {
             Ok(carried) => return carried,
             Err(fault) => self.log(&fault),
         }
@@ -327,6 +332,7 @@ impl Http {
 
     fn try_to_carry_out(
         &mut self,
+        inbox: &Inbox,
         decision: &Decision<'_, '_>,
         lines: &[HeaderLine<'_>],
     ) -> Result<Carried, HostFault> {
@@ -334,6 +340,9 @@ impl Http {
             Effects::Reply(reply) => Carried::Reply(reply),
             Effects::Forward(forward) => {
                 host::edit_request(&forward, lines)?;
+                for (fact, value) in decision.handed_over() {
+                    host::hand_over(inbox, fact, &value)?;
+                }
                 Carried::Forward(forward.response, forward.charges)
             }
         };

@@ -89,41 +89,28 @@ def policy(issuers, **changes):
     return {"version": 1, "gateway": "tokens", "realm": "tests", "consumers": consumers, "issuers": issuers, "routes": routes, **changes}
 
 
-class Gateway:
-    """One Envoy on loopback with one listener, whose policy can be replaced."""
+class Envoy:
+    """An Envoy on loopback, and what can be learned of it from outside."""
 
-    def __init__(self, policy, clusters, workers=2, direct=False, module=MODULE):
-        """With `direct` Envoy itself answers what passes; otherwise an upstream in this process does."""
-        self.module = module
-        self.policy, self.clusters, self.workers, self.direct = policy, clusters, workers, direct
-        self.upstream = Endpoint(("127.0.0.1", 0), {"service": "tests"})
+    def __init__(self, workers=2):
+        self.workers = workers
         self.port, self.admin = free_port(), free_port()
-        self.reasons = {}
-
-    def __enter__(self):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name)
-        threading.Thread(target=self.upstream.serve_forever, daemon=True).start()
-        self.write_listener(self.policy)
-        clusters = [cluster(name, port) for name, port in self.clusters.items()]
-        clusters.append(cluster("upstream", self.upstream.server_port))
-        (self.path / "envoy.json").write_text(json.dumps({
-            "node": {"id": "tokens", "cluster": "tokens"},
-            "admin": {"address": address(self.admin)},
-            "dynamic_resources": {"lds_config": {"path_config_source": {"path": str(self.path / "lds.json")}}},
-            "static_resources": {"clusters": clusters},
-        }))
+
+    def start(self, bootstrap):
+        """Starts it on that configuration and waits until every worker serves."""
+        (self.path / "envoy.json").write_text(json.dumps(bootstrap))
         command = [ENVOY, "-c", self.path / "envoy.json", "--concurrency", self.workers, "--log-level", "warning",
                    "--component-log-level", "wasm:info", "--disable-hot-restart", "--file-flush-interval-msec", 20]
         with (self.path / "log").open("wb") as log:
-            self.process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
+            self.process = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdout=log, stderr=log)
         eventually(lambda: self.process.poll() is not None or self.stat("listener_manager.workers_started") == 1, 60)
         if self.process.poll() is not None or not reachable(self.port):
-            self.__exit__()
+            self.stop()
             raise Failed(f"Envoy did not start:\n{self.said[-4000:]}")
-        return self
 
-    def __exit__(self, *_):
+    def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -131,9 +118,70 @@ class Gateway:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.said = self.log()
+        self.folder.cleanup()
+
+    def stat(self, name):
+        found = self.stats(f"^{re.escape(name)}$")
+        return found.get(name)
+
+    def stats(self, pattern):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/stats?filter={pattern}", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return {}
+        pairs = (line.rpartition(": ") for line in lines)
+        return {name: int(value) for name, _, value in pairs if value.isdecimal()}
+
+    def total(self, name):
+        """A metric of the filter, whatever its labels."""
+        return sum(self.stats(f"portcullis.{name}").values())
+
+    def log(self):
+        return (self.path / "log").read_text(errors="replace")
+
+    def no_trap(self):
+        """Nothing brought the VM down."""
+        require(self.process.poll() is None, "Envoy ended:", self.log()[-2000:])
+        for word in ("Uncaught", "unreachable", "Proxy-Wasm plugin in-VM threw an exception", "panicked"):
+            require(word not in self.log(), f"`{word}` in Envoy's log:", self.log()[-2000:])
+
+
+class Gateway(Envoy):
+    """One Envoy with one listener, whose policy can be replaced."""
+
+    def __init__(self, policy, clusters, workers=2, direct=False, module=MODULE):
+        """With `direct` Envoy itself answers what passes; otherwise an upstream in this process does."""
+        super().__init__(workers)
+        self.module = module
+        self.policy, self.clusters, self.direct = policy, clusters, direct
+        self.upstream = Endpoint(("127.0.0.1", 0), {"service": "tests"})
+        self.reasons = {}
+
+    def __enter__(self):
+        threading.Thread(target=self.upstream.serve_forever, daemon=True).start()
+        self.write_listener(self.policy)
+        clusters = [cluster(name, port) for name, port in self.clusters.items()]
+        clusters.append(cluster("upstream", self.upstream.server_port))
+        try:
+            self.start({
+                "node": {"id": "tokens", "cluster": "tokens"},
+                "admin": {"address": address(self.admin)},
+                "dynamic_resources": {"lds_config": {"path_config_source": {"path": str(self.path / "lds.json")}}},
+                "static_resources": {"clusters": clusters},
+            })
+        except Failed:
+            self.close_upstream()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self.close_upstream()
+
+    def close_upstream(self):
         self.upstream.shutdown()
         self.upstream.server_close()
-        self.folder.cleanup()
 
     def write_listener(self, policy):
         fresh = self.path / "lds.new"
@@ -172,32 +220,6 @@ class Gateway:
             return number in self.reasons
         eventually(read, 3)
         return self.reasons.get(number)
-
-    def stat(self, name):
-        found = self.stats(f"^{re.escape(name)}$")
-        return found.get(name)
-
-    def stats(self, pattern):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/stats?filter={pattern}", timeout=5) as answer:
-                lines = answer.read().decode().splitlines()
-        except OSError:
-            return {}
-        pairs = (line.rpartition(": ") for line in lines)
-        return {name: int(value) for name, _, value in pairs if value.isdecimal()}
-
-    def total(self, name):
-        """A metric of the filter, whatever its labels."""
-        return sum(self.stats(f"portcullis.{name}").values())
-
-    def log(self):
-        return (self.path / "log").read_text(errors="replace")
-
-    def no_trap(self):
-        """Nothing brought the VM down."""
-        require(self.process.poll() is None, "Envoy ended:", self.log()[-2000:])
-        for word in ("Uncaught", "unreachable", "Proxy-Wasm plugin in-VM threw an exception", "panicked"):
-            require(word not in self.log(), f"`{word}` in Envoy's log:", self.log()[-2000:])
 
 
 class Answer:

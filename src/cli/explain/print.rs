@@ -52,6 +52,9 @@ pub(super) fn human(seen: &Seen<'_>) {
             for (name, value) in forward.response.iter() {
                 lines.push(format!("  in the response {name}: {value}"));
             }
+            for (fact, value) in decision.handed_over() {
+                lines.push(format!("  hand over {}: {}", fact.name(), shown(&value)));
+            }
         }
     }
     lines.push(format!("audit: {}", String::from_utf8_lossy(&audit(decision))));
@@ -75,6 +78,7 @@ pub(super) fn json(seen: &Seen<'_>) {
             "remove": forward.remove.iter().map(|name| shown(name)).collect::<Vec<_>>(),
             "set": pairs(forward.set.iter().map(|(name, value)| (*name, edit(name, value)))),
             "response": pairs(forward.response.iter().map(|(name, value)| (&**name, value.clone()))),
+            "hand_over": pairs(decision.handed_over().map(|(fact, value)| (fact.name(), shown(&value)))),
         }}),
     };
     print_json(&json!({

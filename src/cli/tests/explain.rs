@@ -257,3 +257,16 @@ fn a_policy_with_errors_is_not_explained() {
     assert_eq!(run(&["explain", "--policy", "/nowhere.yaml"], "").code, 3);
     assert_eq!(run(&["explain"], "").code, 2);
 }
+
+#[test]
+fn what_filters_behind_are_told_is_shown() {
+    let text =
+        policy().replace("gateway: external", "gateway: external\nhand_over: [cost, consumer]");
+    let header = format!("x-api-key: {KEY}");
+    let arguments = ["--path", "/orders/1", "--peer", "192.0.2.1:4711", "--header", &header];
+    let ran = explain("told.yaml", &text, &arguments);
+    let told: Vec<_> = ran.out.lines().filter(|line| line.starts_with("  hand over")).collect();
+    assert_eq!(told, ["  hand over consumer: mobile", "  hand over cost: 1"], "{}", ran.out);
+    let ran = explain("told.yaml", &text, &["--path", "/orders/1", "--peer", "192.0.2.1:4711"]);
+    assert!(ran.code == 4 && !ran.out.contains("hand over"), "{}", ran.out);
+}

@@ -16,6 +16,7 @@ fn full() -> Value {
         "api_key": {"sources": [{"header": "x-api-key"}, {"query": "api_key"}, {"cookie": "api_key"}],
             "retiring_header": "x-api-key-retiring"},
         "identity_headers": {"consumer": "x-consumer", "scopes": "x-scopes"},
+        "hand_over": ["consumer", "plan", "route", "cost"],
         "strip_headers": ["x-forwarded-user"],
         "networks": {
             "internal": {"cidrs": ["10.0.0.0/8", "fd00::/8"]},

@@ -24,6 +24,7 @@ use super::{Compiled, shape};
 use crate::address::Cidr;
 use crate::authn::extract::CredentialKind;
 use crate::authn::token::TokenRules;
+use crate::hand_over::Fact;
 use crate::node::Node;
 use crate::policy::{AddressSource, LimitHeaders, Needs, Policy};
 
@@ -114,6 +115,8 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         shares_keys: read::flag(document, "share_keys"),
         retiring_header: headers.retiring_header,
         identity: headers.identity,
+        hand_over: Fact::ALL
+            .map(|fact| read::texts(document, "hand_over").any(|(_, word)| word == fact.name())),
         deny,
         scopes: scopes.finish(),
         consumers: callers.consumers.into(),

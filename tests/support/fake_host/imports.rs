@@ -197,6 +197,7 @@ fn set_property(caller: Caller_<'_>, path: u32, size: u32, v: u32, v_size: u32) 
     let mut guest = enter!(caller, "proxy_set_property");
     let path = get!(guest.read(path, size), INVALID_MEMORY_ACCESS);
     let value = get!(guest.read(v, v_size), INVALID_MEMORY_ACCESS);
+    let path = [b"wasm.", path.as_slice()].concat();
     get!(guest.host().stream(), NOT_FOUND).filter_state.insert(path, value);
     Ok(OK)
 }
@@ -306,7 +307,7 @@ fn record_metric(caller: Caller_<'_>, id: u32, value: u64) -> Status {
     Ok(OK)
 }
 
-/// As an Envoy without any function of that name. A test hands over what another one would answer.
+/// As an Envoy that has but one of its functions. A test hands over what others would answer.
 fn call_foreign_function(
     caller: Caller_<'_>,
     name: u32,
@@ -316,10 +317,34 @@ fn call_foreign_function(
     to: u32,
     size_to: u32,
 ) -> Status {
-    let guest = enter!(caller, "proxy_call_foreign_function", to, size_to);
-    get!(guest.text(name, name_size), INVALID_MEMORY_ACCESS);
-    get!(guest.read(arguments, arguments_size), INVALID_MEMORY_ACCESS);
-    Ok(NOT_FOUND)
+    let mut guest = enter!(caller, "proxy_call_foreign_function", to, size_to);
+    let name = get!(guest.text(name, name_size), INVALID_MEMORY_ACCESS);
+    let arguments = get!(guest.read(arguments, arguments_size), INVALID_MEMORY_ACCESS);
+    if name != "set_envoy_filter_state" {
+        return Ok(NOT_FOUND);
+    }
+    Ok(set_envoy_filter_state(guest.host(), &arguments).map_or_else(|status| status, |()| OK))
+}
+
+/// Only what Envoy has a factory for can be set: a path (field 1) and its value (field 2).
+fn set_envoy_filter_state(host: &mut Host, arguments: &[u8]) -> Result<(), u32> {
+    let mut texts = [None; 2];
+    let mut rest = arguments;
+    while let Some(([tag, size], left)) = rest.split_first_chunk() {
+        let place = texts.iter_mut().zip([0x0a, 0x12]).find(|(_, field)| field == tag);
+        let (text, left) = left.split_at_checked(usize::from(*size)).ok_or(BAD_ARGUMENT)?;
+        *place.ok_or(BAD_ARGUMENT)?.0 = Some(text);
+        rest = left;
+    }
+    let [Some(path), Some(value)] = texts else { return Err(BAD_ARGUMENT) };
+    if path != b"envoy.ratelimit.hits_addend" {
+        return Err(NOT_FOUND);
+    }
+    let number = str::from_utf8(value).ok().and_then(|text| text.parse::<u32>().ok());
+    number.ok_or(BAD_ARGUMENT)?;
+    let stream = host.stream().ok_or(NOT_FOUND)?;
+    stream.filter_state.insert(path.to_vec(), value.to_vec());
+    Ok(())
 }
 
 fn random(caller: Caller_<'_>, to: u32, size: u32) -> Status {

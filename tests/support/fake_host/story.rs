@@ -103,6 +103,8 @@ pub struct Outcome {
     pub answer: Answer,
     /// The filter state at `wasm.portcullis.audit`.
     pub audit: Option<Vec<u8>>,
+    /// What it left for the filters behind: names in the filter state, and values.
+    pub handed_over: Vec<(String, String)>,
     /// The lines of the log, each with its level.
     pub log: Vec<String>,
     /// The host calls in their order, up to and with the response headers.

@@ -28,11 +28,14 @@ impl Vm {
 
     fn outcome(&mut self, stream: u32, answer: Answer) -> Outcome {
         let host = self.host();
-        let state = host.streams.get(&stream);
+        let mut left = host.streams.get(&stream).map(|state| state.filter_state.clone());
+        let audit = left.as_mut().and_then(|left| left.remove(&b"wasm.portcullis.audit"[..]));
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let rest = left.unwrap_or_default().into_iter();
         Outcome {
             answer,
-            audit: state
-                .and_then(|state| state.filter_state.get(&b"portcullis.audit"[..]).cloned()),
+            audit,
+            handed_over: rest.map(|(name, value)| (text(name), text(value))).collect(),
             log: std::mem::take(&mut host.log),
             calls: std::mem::take(&mut host.calls),
         }

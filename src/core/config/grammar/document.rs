@@ -84,6 +84,12 @@ pub static POLICY: Shape = shape(
             "Which request headers tell the upstream who is calling. What a caller sends in these headers, or in the three default ones, never arrives.",
         ),
         field(
+            "hand_over",
+            Optional,
+            List(&FACT),
+            "What Envoy's filters behind this one are told, as filter state `wasm.portcullis.<word>` that no caller can write. For Envoy's own `ratelimit` filter.",
+        ),
+        field(
             "strip_headers",
             Optional,
             List(&Text(&forms::HEADER)),
@@ -154,6 +160,18 @@ pub static POLICY: Shape = shape(
 pub(super) const MODE: Kind = Kind::Choice(&[
     word("enforce", "Refuse what is to be refused."),
     word("observe", "Decide and record, but forward."),
+]);
+const FACT: Kind = Kind::Choice(&[
+    word(
+        "consumer",
+        "Who calls, as `identity_headers` have it: a verified caller and nobody else.",
+    ),
+    word("plan", "The caller's plan, where it has one."),
+    word("route", "The name of the route."),
+    word(
+        "cost",
+        "The `cost` of the route; also as `envoy.ratelimit.hits_addend`, by which that filter counts.",
+    ),
 ]);
 pub(super) const NETWORKS: Kind = List(&Text(&forms::NETWORK_NAME));
 pub(super) const LIMITS: Kind = List(&Text(&forms::LIMIT_NAME));
