@@ -151,9 +151,10 @@ impl Value<'_> {
                 escape(&mut text, bytes);
                 text
             }
-            // The two zeros are one number.
-            Self::Number(number) => format!("number {}", number + 0.0),
-            Self::Bool(flag) => format!("boolean {flag}"),
+            // The two zeros are one number. (`format!` would bring the digits of a precision into the module.)
+            Self::Number(number) => ["number ", &(number + 0.0).to_string()].concat(),
+            Self::Bool(true) => "boolean true".to_owned(),
+            Self::Bool(false) => "boolean false".to_owned(),
         }
     }
 }
