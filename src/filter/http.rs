@@ -66,6 +66,16 @@ enum Carried {
     Wait(Need, Box<Pause>),
 }
 
+impl Stream {
+    /// It is in flight no longer.
+    #[inline(never)]
+    fn land(&mut self, inbox: &Inbox, held: &mut Held, metrics: &mut Metrics) -> Option<HostFault> {
+        let places = std::mem::take(&mut self.places);
+        let gateway = self.generation.as_ref().map_or("", |held| held.policy.gateway());
+        held.land(&places, inbox, gateway, metrics)
+    }
+}
+
 impl Http {
     /// A request begins.
     pub(crate) fn open(&mut self, stream: u32, generation: Option<Rc<Generation>>) {
@@ -82,30 +92,20 @@ impl Http {
 
     /// A request is over.
     pub(crate) fn close(&mut self, inbox: &Inbox, stream: u32, metrics: &mut Metrics) {
-        self.land(inbox, stream, metrics);
-        if self.streams.remove(&stream).is_some_and(|state| state.waits) {
+        let Some(mut state) = self.streams.remove(&stream) else { return };
+        if !state.places.is_empty() {
+            let fault = state.land(inbox, &mut self.buckets, metrics);
+            self.log_any(fault);
+        }
+        if state.waits {
             self.waiting.remove(stream, metrics);
-        }
-    }
-
-    /// A request is in flight no longer.
-    fn land(&mut self, inbox: &Inbox, stream: u32, metrics: &mut Metrics) {
-        let Some(state) = self.streams.get_mut(&stream) else { return };
-        if state.places.is_empty() {
-            return;
-        }
-        let places = std::mem::take(&mut state.places);
-        let gateway = state.generation.as_ref().map_or("", |held| held.policy.gateway());
-        if let Some(fault) = self.buckets.land(&places, inbox, gateway, metrics) {
-            self.log(&fault);
         }
     }
 
     /// The timer ran.
     pub(crate) fn tick(&mut self, inbox: &Inbox, gateway: &str, metrics: &mut Metrics) {
-        if let Some(fault) = self.buckets.tick(inbox, gateway, metrics) {
-            self.log(&fault);
-        }
+        let fault = self.buckets.tick(inbox, gateway, metrics);
+        self.log_any(fault);
     }
 
     /// Decides a request and carries the decision out.
@@ -133,7 +133,7 @@ impl Http {
     fn wait(&mut self, waiting: Waiting, metrics: &mut Metrics) {
         if let Some(state) = self.streams.get_mut(&waiting.stream) {
             state.waits = true;
-            state.places.append(&mut self.buckets.entered);
+            state.places = std::mem::take(&mut self.buckets.entered);
             self.waiting.push(waiting, metrics);
         }
     }
@@ -197,7 +197,7 @@ impl Http {
             return;
         }
         // Refused now, it is not in flight, though it may have been counted before it waited.
-        self.buckets.entered.append(&mut state.places);
+        self.buckets.entered = std::mem::take(&mut state.places);
         match self.decide(inbox, &generation, Some((&pause, answer)), buckets, metrics) {
             Carried::Wait(need, pause) => {
                 self.wait(Waiting { stream, generation, need, pause }, metrics);
@@ -216,7 +216,7 @@ impl Http {
     /// Ends the decision of a request: replies, or keeps what its response gets.
     fn end(&mut self, inbox: &Inbox, stream: u32, carried: Carried, metrics: &mut Metrics) -> Next {
         let Some(state) = self.streams.get_mut(&stream) else { return Next::Stop };
-        state.places.append(&mut self.buckets.entered);
+        state.places = std::mem::take(&mut self.buckets.entered);
         let reply = match carried {
             Carried::Forward(response, charges) => {
                 state.response = response;
@@ -227,7 +227,10 @@ impl Http {
             Carried::Wait(..) => Reply::bare(Denial::HostFailure, false),
         };
         state.answered = true;
-        self.land(inbox, stream, metrics);
+        if !state.places.is_empty() {
+            let fault = state.land(inbox, &mut self.buckets, metrics);
+            self.log_any(fault);
+        }
         host::reply(&reply);
         Next::Stop
     }
@@ -385,8 +388,9 @@ impl Http {
     fn answer_failure(&mut self, inbox: &Inbox, stream: u32, metrics: &mut Metrics) {
         if let Some(state) = self.streams.get_mut(&stream) {
             state.answered = true;
+            let fault = state.land(inbox, &mut self.buckets, metrics);
+            self.log_any(fault);
         }
-        self.land(inbox, stream, metrics);
         host::reply(&Reply::bare(Denial::HostFailure, false));
     }
 
@@ -453,6 +457,12 @@ impl Http {
         let fault = store.fault;
         removed.into_iter().try_for_each(host::remove_response_header)?;
         fault.map_or(Ok(()), Err)
+    }
+
+    fn log_any(&mut self, fault: Option<HostFault>) {
+        if let Some(fault) = fault {
+            self.log(&fault);
+        }
     }
 
     fn log(&mut self, fault: &HostFault) {

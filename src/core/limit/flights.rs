@@ -310,7 +310,8 @@ impl Flights {
     }
 
     fn mark(&mut self, place: Place) {
-        self.own.entry(place).or_default().is_stale = true;
+        let count = self.own(place);
+        self.own.insert(place, Own { count, is_stale: true });
         self.is_stale = true;
     }
 
