@@ -114,7 +114,7 @@ fn limits_show_their_key_and_their_arithmetic() {
     let expected = serde_json::json!([{
         "stage": "address limits", "name": "per-address", "window": null, "mode": "enforce",
         "key": {"address": "2001:db8:1:2::/64"}, "tokens": 3, "interval_ns": 1_000_000_000, "per": null,
-        "cost": 2, "before": 1, "after": 1,
+        "counts": "requests", "charge": null, "cost": 2, "before": 1, "after": 1,
         "enough_at": "2026-11-22T12:00:01.000Z", "full_at": "2026-11-22T12:00:02.000Z",
     }]);
     assert_eq!(seen["limits"], expected);
@@ -164,7 +164,11 @@ fn requests_that_are_repeated_are_all_in_flight() {
     let repeated = |times| explain("flights.yaml", &text, &[&request[..], &[times]].concat());
     let second = repeated("2");
     assert_eq!(second.code, 0, "{}{}", second.out, second.err);
-    assert!(second.out.contains("`flights`: 2 at once, 2 in flight"), "{}", second.out);
+    assert!(
+        second.out.contains("`flights` of route `orders`: 2 in flight at once; 2 are"),
+        "{}",
+        second.out
+    );
     let third = repeated("3");
     assert_eq!(third.code, 4);
     assert!(third.out.contains("refused: concurrency_limited by `flights`"), "{}", third.out);

@@ -12,7 +12,9 @@ pub(super) fn check(policy: &Policy, report: &mut Report) {
     // Nothing costs less than one token, and no limit holds less.
     for (index, route) in policy.routes.iter().enumerate().filter(|(_, route)| route.cost > 1) {
         let holds_less = |id: &LimitId| {
-            policy.limit(*id).filter(|limit| limit.quota.burst() < route.cost.into())
+            // Requests in flight and failures count one each, whatever they cost.
+            let limit = policy.limit(*id).filter(|limit| limit.concurrent.is_none())?;
+            (!limit.failures && limit.quota.burst() < route.cost.into()).then_some(limit)
         };
         let mut own = route.limits.iter().chain(&route.address_limits);
         let of_consumer = |consumer: &Consumer| {
