@@ -87,7 +87,11 @@ fn requests_that_are_repeated_are_all_in_flight() {
     let repeated = |times| explain("flights.yaml", &text, &[&request[..], &[times]].concat());
     let second = repeated("2");
     assert_eq!(second.code, 0, "{}{}", second.out, second.err);
-    assert!(second.out.contains("`flights`: 2 at once, 2 in flight"), "{}", second.out);
+    assert!(
+        second.out.contains("`flights` of route `orders`: 2 at once, 2 in flight"),
+        "{}",
+        second.out
+    );
     let third = repeated("3");
     assert_eq!(third.code, 4);
     assert!(third.out.contains("refused: concurrency_limited by `flights`"), "{}", third.out);
