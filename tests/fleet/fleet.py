@@ -21,7 +21,7 @@ LIMIT = 300
 # What happens under each fallback.
 OUTAGES = {
     "local": ["the service ended", "Redis ended", "the service hangs"],
-    "deny": ["the service ended", "the service hangs"],
+    "deny": ["the service ended"],
     "allow": ["Redis ended"],
 }
 
