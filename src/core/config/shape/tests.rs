@@ -112,7 +112,7 @@ fn nothing_of_a_key_is_repeated() {
             "error[key_plaintext] at /consumers/0/api_keys/0/sha256: this text is not the SHA-256 of a key: this may be the key itself, so it is not shown (help: `portcullis key hash` prints the digest of a key)",
             "error[unknown_field] at /consumers/0/api_keys/0/key: an API key has no field `key` (help: fields: `id`, `sha256`, `state`, `not_before`, `expires`, `scopes`, `format`)",
             "error[unknown_field] at /consumers/0/api_keys/0: an API key has no field of this name (help: fields: `id`, `sha256`, `state`, `not_before`, `expires`, `scopes`, `format`)",
-            "error[unknown_field]: the policy has no field of this name (help: fields: `version`, `gateway`, `realm`, `mode`, `client_address`, `country_header`, `trusted_headers`, `api_key`, `jwt`, `precedence`, `share_keys`, `identity_headers`, `hand_over`, `strip_headers`, `networks`, `deny`, `roles`, `consumers`, `issuers`, `limits`, …)",
+            "error[unknown_field]: the policy has no field of this name (help: fields: `version`, `gateway`, `realm`, `mode`, `client_address`, `country_header`, `trusted_headers`, `api_key`, `jwt`, `precedence`, `share_keys`, `identity_headers`, `hand_over`, `strip_headers`, `networks`, `deny`, `roles`, `consumers`, `issuers`, `limits`, `fleet`, `global_limits`, `plans`, `limit_headers`, `routes`)",
             "error[unknown_word] at /consumers/0/api_keys/0/state: this text is none of the known words (help: one of: `active`, `retiring`, `revoked`)",
         ]
     );
