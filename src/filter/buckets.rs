@@ -1,7 +1,7 @@
 //! Buckets in Envoy's shared data: tables of fixed size, for all workers of the process.
 //!
 //! Shared data cannot be deleted, so a key a caller would be memory that grows for ever. Instead all
-//! keys are made by the first configuration and buckets move through them: sets of [`WAYS`] entries, each
+//! keys are made by the first configuration and buckets move through them: sets of four entries, each
 //! entry a tag and an arrival. Keys that there can be any number of, those with an address first of all, have a
 //! table of their own: a flood of addresses needs no credential, and must not take the place of a
 //! consumer's bucket. A keyed hash of the bucket's
@@ -15,67 +15,27 @@
 //! A VM that is asked about the same bucket twice within a second takes tokens ahead, if many are left, and
 //! answers from its [`Lease`] without a call.
 
+mod held;
+mod tables;
+
 use std::hash::Hasher;
 
 use portcullis_core::{
-    BucketKey, BucketStore, Entry, Fleet, Flights, Lease, Place, Quota, Standing, StoreFault,
-    Timestamp,
+    BucketKey, BucketStore, Entry, Fleet, Lease, Quota, Standing, StoreFault, Timestamp,
 };
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::abi::{self, HostFault, Inbox};
 use crate::flights::{self, Values};
-use crate::leases::{Hash, Memories};
-use crate::metrics::{Metrics, OTHER, StoreEvent};
-
-/// Sets of the table for keys that there can be any number of, of the one for all others, and of the
-/// overflow table for newcomers without a place.
-const ADDRESS_SETS: u16 = 16_384;
-const CALLER_SETS: u16 = 8_192;
-const OVERFLOW_SETS: u16 = 64;
-/// Entries of a set, read and swapped together.
-const WAYS: usize = 4;
-/// An entry: tag and arrival, 8 bytes each, little-endian.
-const ENTRY: usize = 16;
-const SET: usize = WAYS * ENTRY;
-
-/// The longest that a bucket can take to fill is 366 days; an arrival further ahead than this was
-/// not written by a limit.
-const FAR: u64 = 400 * 86_400 * 1_000_000_000;
+use crate::leases::Hash;
+use crate::metrics::{Metrics, StoreEvent};
+pub(crate) use held::Held;
+use tables::{ENTRY, SET, Table, bytes_of, parts, read_set};
 
 /// Prefixes hold the version of the format: another version of the filter with the same `vm_id` would
 /// find its own keys.
 const SECRET_KEY: &[u8] = b"pc2/secret";
 const READY_KEY: &[u8] = b"pc2/ready";
-
-/// The tables, apart by their keys.
-#[derive(Clone, Copy)]
-enum Table {
-    Addresses,
-    Callers,
-    Overflow,
-}
-
-impl Table {
-    const fn sets(self) -> u16 {
-        match self {
-            Self::Addresses => ADDRESS_SETS,
-            Self::Callers => CALLER_SETS,
-            Self::Overflow => OVERFLOW_SETS,
-        }
-    }
-
-    /// The key of a set: short enough for the host to keep it without another allocation.
-    const fn key(self, set: u16) -> [u8; 7] {
-        let [low, high] = set.to_le_bytes();
-        let table = match self {
-            Self::Addresses => b'b',
-            Self::Callers => b'c',
-            Self::Overflow => b'o',
-        };
-        [b'p', b'c', b'2', b'/', table, low, high]
-    }
-}
 
 /// The way into the tables: the secret of the process.
 pub(crate) struct Buckets {
@@ -148,74 +108,6 @@ pub(crate) struct Store<'b> {
     held: &'b mut Held,
     /// What the host did, for the log.
     pub(crate) fault: Option<HostFault>,
-}
-
-/// What a VM has of buckets: its leases, what the service of a fleet said, what is in flight here, and
-/// scratch space.
-#[derive(Default)]
-pub(crate) struct Held {
-    of_addresses: Memories<Lease>,
-    of_callers: Memories<Lease>,
-    fleet_addresses: Memories<Standing>,
-    fleet_callers: Memories<Standing>,
-    /// `None` until a policy counts what is in flight.
-    pub(crate) flights: Option<Flights>,
-    /// Where the request at hand was counted that was not forwarded yet.
-    pub(crate) entered: Vec<Place>,
-    /// The name of a bucket.
-    name: Vec<u8>,
-    /// Sets that were read for the request.
-    seen: Vec<Seen>,
-}
-
-impl Held {
-    /// Requests that were counted at these places are over. What cannot be told now is told on the timer;
-    /// then this is the host's fault, for the log.
-    pub(crate) fn land(
-        &mut self,
-        places: &[Place],
-        inbox: &Inbox,
-        gateway: &str,
-        metrics: &mut Metrics,
-    ) -> Option<HostFault> {
-        let flights = self.flights.as_mut()?;
-        let mut values = Values { inbox, gateway, limit: OTHER, metrics, fault: None };
-        for place in places {
-            // What went wrong is in `values`.
-            let _ = flights.leave(&mut values, *place);
-        }
-        values.fault
-    }
-
-    /// The timer ran: tells that the VM lives, if it has requests in flight, and what could not be told.
-    pub(crate) fn tick(
-        &mut self,
-        inbox: &Inbox,
-        gateway: &str,
-        metrics: &mut Metrics,
-    ) -> Option<HostFault> {
-        let flights = self.flights.as_mut()?;
-        let mut values = Values { inbox, gateway, limit: OTHER, metrics, fault: None };
-        let _ = flights.tick(&mut values);
-        values.fault
-    }
-
-    /// Whether the timer is to run within a second.
-    pub(crate) fn is_in_flight(&self) -> bool {
-        self.flights.as_ref().is_some_and(|flights| !flights.is_idle())
-    }
-
-    fn leases(&mut self, table: Table) -> Option<&mut Memories<Lease>> {
-        match table {
-            Table::Addresses => Some(&mut self.of_addresses),
-            Table::Callers => Some(&mut self.of_callers),
-            Table::Overflow => None,
-        }
-    }
-
-    fn lease(&mut self, table: Table, hash: Hash, quota: &Quota) -> Option<&mut Lease> {
-        self.leases(table).filter(|_| quota.is_leased())?.find(hash, quota)
-    }
 }
 
 /// What was read of a set, and which of its entries the bucket takes.
@@ -409,32 +301,4 @@ impl BucketStore for Store<'_> {
     fn unreadable(&mut self, limit: &str) {
         self.metrics.store_event(self.gateway, limit, StoreEvent::Unreadable);
     }
-}
-
-/// An entry as tag and arrival.
-fn parts(entry: &[u8; ENTRY]) -> (u64, u64) {
-    match entry.as_chunks().0 {
-        [tag, arrival] => (u64::from_le_bytes(*tag), u64::from_le_bytes(*arrival)),
-        _ => (0, 0),
-    }
-}
-
-fn bytes_of(tag: u64, arrival: u64) -> [u8; ENTRY] {
-    (u128::from(arrival) << 64 | u128::from(tag)).to_le_bytes()
-}
-
-/// Copies a set as it can be used, and says whether all of it was sound. Other plugins may write
-/// here: a value of another length counts as empty, an impossible arrival as a full bucket.
-fn read_set(bytes: &[u8], now: Timestamp, set: &mut [u8; SET]) -> bool {
-    let Ok(bytes) = <&[u8; SET]>::try_from(bytes) else { return false };
-    *set = *bytes;
-    let limit = now.unix_nanos().saturating_add(FAR);
-    let mut sound = true;
-    for entry in set.as_chunks_mut::<ENTRY>().0 {
-        if parts(entry).1 > limit {
-            *entry = [0; ENTRY];
-            sound = false;
-        }
-    }
-    sound
 }

@@ -1,21 +1,25 @@
 //! One request: headers in, a decision, and what it asks for carried out.
 
+mod paused;
+mod response;
+mod tally;
+
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use portcullis_core::{
     Answer, Charge, Decision, Denial, Effects, HeaderLine, Outcome, Pause, Place, Reply, Request,
-    ResponseLines, Step, Timestamp,
+    ResponseLines, Step,
 };
 
-use crate::abi::{self, HostFault, Inbox, Level, callout};
+use crate::abi::{self, HostFault, Inbox, Level};
 use crate::buckets::{Buckets, Held};
-use crate::fleet;
 use crate::generation::{Generation, Tokens};
 use crate::host;
 use crate::metrics::{Metrics, Mixer};
-use crate::waiting::{Ask, BATCH, Need, Waiting, WaitingList};
+use crate::waiting::{Ask, Need, Waiting, WaitingList};
+use tally::count;
 
 /// What Envoy does next with a request or its trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,89 +131,6 @@ impl Http {
                 Next::Stop
             }
             carried => self.end(inbox, stream, carried, metrics),
-        }
-    }
-
-    fn wait(&mut self, waiting: Waiting, metrics: &mut Metrics) {
-        if let Some(state) = self.streams.get_mut(&waiting.stream) {
-            state.waits = true;
-            state.places = std::mem::take(&mut self.buckets.entered);
-            self.waiting.push(waiting, metrics);
-        }
-    }
-
-    /// Decides requests that waited and wait no longer, some of them at a time. True: there may be more.
-    /// Leaves the host acting for `root`.
-    pub(crate) fn resume(
-        &mut self,
-        inbox: &Inbox,
-        root: u32,
-        now: Timestamp,
-        buckets: Option<&Buckets>,
-        metrics: &mut Metrics,
-    ) -> bool {
-        let ready = self.waiting.take_ready(now, metrics);
-        let is_full = ready.len() >= BATCH;
-        let is_any = !ready.is_empty();
-        for (waiting, answer) in ready {
-            self.go_on(inbox, waiting, answer, buckets, metrics);
-        }
-        if is_any {
-            // Should it fail, the callback ends here in any case.
-            let _ = callout::act_for(root);
-        }
-        is_full
-    }
-
-    /// Decides the request that waits for this call; `size` is the length of the answer's message, `None` where there
-    /// is no answer. Each has a callback of its own, so no request goes on deeper on the stack of another.
-    pub(crate) fn answered(
-        &mut self,
-        inbox: &Inbox,
-        token: u32,
-        size: Option<usize>,
-        buckets: Option<&Buckets>,
-        metrics: &mut Metrics,
-    ) {
-        // Nobody waits where the request is over, or where the call had failed at once.
-        let Some(waiting) = self.waiting.take_call(token, metrics) else { return };
-        // Without a time the request is refused in any case.
-        let now = host::now().unwrap_or_default();
-        let message = size.map(|size| callout::grpc_message(inbox, size.min(fleet::LONGEST)));
-        let answer = waiting.generation.heard(message, now, metrics);
-        self.go_on(inbox, waiting, answer, buckets, metrics);
-    }
-
-    /// Decides a request that waited.
-    fn go_on(
-        &mut self,
-        inbox: &Inbox,
-        waiting: Waiting,
-        answer: Answer,
-        buckets: Option<&Buckets>,
-        metrics: &mut Metrics,
-    ) {
-        let Waiting { stream, generation, pause, .. } = waiting;
-        let Some(state) = self.streams.get_mut(&stream) else { return };
-        state.waits = false;
-        // The host knows no such stream: then there is nobody to answer.
-        if callout::act_for(stream).is_err() {
-            return;
-        }
-        // Refused now, it is not in flight, though it may have been counted before it waited.
-        self.buckets.entered = std::mem::take(&mut state.places);
-        match self.decide(inbox, &generation, Some((&pause, answer)), buckets, metrics) {
-            Carried::Wait(need, pause) => {
-                self.wait(Waiting { stream, generation, need, pause }, metrics);
-            }
-            carried => {
-                if self.end(inbox, stream, carried, metrics) == Next::GoOn
-                    && let Err(fault) = callout::continue_request()
-                {
-                    self.log(&fault);
-                    self.answer_failure(inbox, stream, metrics);
-                }
-            }
         }
     }
 
@@ -394,71 +315,6 @@ impl Http {
         host::reply(&Reply::bare(Denial::HostFailure, false));
     }
 
-    /// Adds what the decision has to say to the upstream's response, and charges what it says that the
-    /// request has cost. A line that Envoy does not take is left out, and what it fails to read or to
-    /// change stays as it is: the request has been served.
-    pub(crate) fn response_headers(
-        &mut self,
-        inbox: &Inbox,
-        stream: u32,
-        buckets: Option<&Buckets>,
-        metrics: &mut Metrics,
-    ) {
-        let Some(state) = self.streams.get_mut(&stream).filter(|state| !state.answered) else {
-            return;
-        };
-        if std::mem::take(&mut state.waits) {
-            // Envoy has answered in our place: its own timeout, for one.
-            state.answered = true;
-            return self.waiting.remove(stream, metrics);
-        }
-        let response = std::mem::take(&mut state.response);
-        if !state.charges.is_empty() {
-            self.charge(inbox, stream, buckets, metrics);
-        }
-        for (name, value) in response.iter() {
-            if let Err(fault) = host::add_response_header(name, value) {
-                self.log(&fault);
-                return;
-            }
-        }
-    }
-
-    #[cold]
-    fn charge(
-        &mut self,
-        inbox: &Inbox,
-        stream: u32,
-        buckets: Option<&Buckets>,
-        metrics: &mut Metrics,
-    ) {
-        if let Err(fault) = self.try_to_charge(inbox, stream, buckets, metrics) {
-            self.log(&fault);
-        }
-    }
-
-    fn try_to_charge(
-        &mut self,
-        inbox: &Inbox,
-        stream: u32,
-        buckets: Option<&Buckets>,
-        metrics: &mut Metrics,
-    ) -> Result<(), HostFault> {
-        let state = self.streams.get_mut(&stream);
-        let (Some(Stream { generation: Some(generation), charges, .. }), Some(buckets)) =
-            (state, buckets)
-        else {
-            return Ok(());
-        };
-        let (policy, now) = (&generation.policy, host::now()?);
-        let lines = host::response_headers(inbox)?;
-        let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.buckets);
-        let removed = policy.charge(charges, &lines, now, &mut store);
-        let fault = store.fault;
-        removed.into_iter().try_for_each(host::remove_response_header)?;
-        fault.map_or(Ok(()), Err)
-    }
-
     fn log_any(&mut self, fault: Option<HostFault>) {
         if let Some(fault) = fault {
             self.log(&fault);
@@ -469,38 +325,6 @@ impl Http {
         if self.faults < LOGGED_FAULTS {
             self.faults = self.faults.saturating_add(1);
             abi::log(Level::Error, &fault.to_string());
-        }
-    }
-}
-
-/// Counts a decision, the limit that refused it and the credential that was used.
-fn count(decision: &Decision<'_, '_>, generation: &Generation, metrics: &mut Metrics) {
-    let policy = &generation.policy;
-    let gateway = policy.gateway();
-    if let Ok(mut known) = generation.known.try_borrow_mut() {
-        metrics.decision(&mut known, gateway, decision);
-        // Where there are keys alone, everybody uses keys.
-        if !policy.issuers().is_empty() {
-            for principal in decision.proven() {
-                metrics.credential_use(&mut known, gateway, principal);
-            }
-        }
-        generation.tick_for_counts();
-    }
-    let limited = Err(Denial::RateLimited) == decision.verdict()
-        || Err(Denial::ConcurrencyLimited) == decision.verdict();
-    if let (true, Some(limit)) = (limited, decision.rule()) {
-        metrics.limit_refusal("limit_refusals", gateway, limit);
-    }
-    for limit in decision.observed_limits() {
-        metrics.limit_refusal("observed_limit_refusals", gateway, limit.name());
-    }
-    for limit in decision.limits_without_service() {
-        metrics.fleet_fallback(gateway, limit);
-    }
-    for principal in decision.proven() {
-        if principal.key().is_some_and(|key| key.is_retiring()) {
-            metrics.retiring_key(gateway, principal.name());
         }
     }
 }
