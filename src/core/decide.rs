@@ -203,6 +203,7 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
         let shown = self.extract_credentials()?;
         self.authenticate(shown, route)?;
         self.authorise(route)?;
+        self.recall_refusals(route)?;
         self.spend_limits(route)?;
         self.ask_fleet(route)?;
         Ok(if route.access == Access::Public { Grant::Public } else { Grant::Principal })

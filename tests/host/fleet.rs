@@ -149,11 +149,13 @@ fn a_cost_is_so_many_hits() {
     policy["routes"][1]["cost"] = json!(3);
     let mut rig = Rig::with(&policy);
     assert_eq!(verdict(&rig.asks("/single/1", 3, &ok(9, 9))).0, 200);
-    assert_eq!(verdict(&rig.asks("/leased/1", 30, &ok(9, 9))).0, 200);
-    for _ in 0..9 {
-        assert_eq!(verdict(&rig.local("/leased/1")).2, "lease");
+    assert_eq!(verdict(&rig.asks("/leased/1", 10, &ok(9, 9))).0, 200);
+    for lease in [2, 2] {
+        for _ in 0..lease {
+            assert_eq!(verdict(&rig.local("/leased/1")).2, "lease");
+        }
+        assert_eq!(verdict(&rig.asks("/leased/1", 10, &ok(9, 9))).0, 200);
     }
-    assert_eq!(verdict(&rig.asks("/leased/1", 30, &ok(9, 9))).0, 200);
 }
 
 #[test]
@@ -185,4 +187,35 @@ fn nothing_is_asked_where_nothing_is_a_fleets() {
     let outcome = rig.local("/both/1");
     assert!(matches!(outcome.answer, Answer::Forwarded { .. }), "{outcome:?}");
     assert_eq!(verdict(&outcome).2, "-");
+}
+
+#[test]
+fn a_refusal_that_is_remembered_spends_nothing() {
+    // row L17
+    let mut policy = policy(&json!({}));
+    policy["limits"]["shared"] = json!({"key": ["route"], "rate": "1/h", "burst": 3});
+    policy["limits"]["by-address"] = json!({"key": ["address"], "rate": "100/m", "scope": "fleet"});
+    policy["routes"][0]["limits"] = json!(["shared", "single"]);
+    policy["routes"][1]["limits"] = json!(["shared", "by-address"]);
+    let mut rig = Rig::with(&policy);
+    let (stream, waits) = rig.open("/single/1");
+    rig.vm.grpc_answer(&waits.expect_err("a question"), over(60));
+    assert_eq!(rig.end(stream).status(), 429);
+    for _ in 0..5 {
+        let outcome = rig.local("/single/1");
+        assert_eq!(verdict(&outcome), (429, "rate_limited", "remembered".into()));
+        assert_eq!(told(&outcome, "retry-after"), "60");
+    }
+    rig.advance(60_000);
+    let (stream, waits) = rig.open("/single/1");
+    rig.vm.grpc_answer(&waits.expect_err("a question"), ok(9, 9));
+    let told_of_it = told(&rig.end(stream), "ratelimit");
+    assert!(told_of_it.starts_with(r#""shared";r=1;"#), "{told_of_it}");
+    // A limit by address is looked at before the credential here, and remembered after it.
+    let (stream, waits) = rig.open("/leased/1");
+    rig.vm.grpc_answer(&waits.expect_err("a question"), over(60));
+    assert_eq!(rig.end(stream).status(), 429);
+    for _ in 0..5 {
+        assert_eq!(verdict(&rig.local("/leased/1")).1, "rate_limited");
+    }
 }

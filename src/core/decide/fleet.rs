@@ -14,6 +14,41 @@ use crate::route::Route;
 use crate::time::Timestamp;
 
 impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, T> {
+    /// Refuses what the service has refused before, as long as that counts: then nothing is spent.
+    #[inline]
+    pub(super) fn recall_refusals(&mut self, route: &'p Route) -> Result<(), Denial> {
+        match &self.policy.fleet {
+            Some(fleet) if self.counted.is_none() => self.recall(fleet, route),
+            _ => Ok(()),
+        }
+    }
+
+    fn recall(&mut self, fleet: &'p Fleet, route: &'p Route) -> Result<(), Denial> {
+        let (policy, now) = (self.policy, self.now);
+        let Decision { caller, principal, limits, rule, method, headers, .. } = &mut self.decision;
+        let principal = principal.as_ref();
+        let subject = subject(*caller, Some(route), *method, headers, principal);
+        let consumer = principal.and_then(|principal| principal.consumer);
+        let of_consumer = consumer.map_or(&[][..], |consumer| &consumer.limits);
+        let ids = route.address_limits.iter().chain(&route.limits).chain(of_consumer).copied();
+        let fleets = policy.limits_at(ids).filter(|(_, limit)| limit.fleet.is_some());
+        for (id, limit) in fleets.filter(|(_, limit)| !limit.observe) {
+            let key = BucketKey::new(&policy.gateway, limit, &subject);
+            let standing = self.buckets.standing(&key, fleet, now);
+            let refused = standing.and_then(|standing| standing.refuses(route.cost, now));
+            let Some(wait) = refused else { continue };
+            let state = State::Empty { remaining: 0, retry_in: wait, full_in: wait };
+            let origin = Origin::Remembered;
+            match limits.iter_mut().find(|report| report.id == id) {
+                Some(report) => (report.state, report.origin) = (state, origin),
+                None => limits.push(LimitReport { id, limit, state, taken: false, origin }),
+            }
+            *rule = Some(limit.name());
+            return Err(Denial::RateLimited);
+        }
+        Ok(())
+    }
+
     /// Asks about the fleet limits that gave their tokens here, one after the other, as far as nothing is
     /// known of them.
     #[inline]

@@ -98,7 +98,7 @@ pub struct Inquiry {
 /// What makes a limit a fleet's.
 #[derive(Clone, Debug)]
 pub(crate) struct FleetPart {
-    /// For how many requests is asked at once; 1: for each when it comes.
+    /// For how many hits is asked at once; 1: for those of each request when it comes.
     pub(crate) lease: u32,
     /// What this process admits of its own, without the service.
     pub(crate) share: Limit,

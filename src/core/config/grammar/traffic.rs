@@ -44,7 +44,7 @@ pub(super) static LIMIT: Shape = shape(
             "lease",
             Default("1"),
             Integer { min: 1, max: 10_000 },
-            "For how many requests a worker asks the service at once. With `scope: fleet` only.",
+            "For how many hits a worker asks the service at once: as many requests where each costs 1. With `scope: fleet` only.",
         ),
         field(
             "concurrent",
@@ -61,12 +61,7 @@ pub(super) static LIMIT: Shape = shape(
         COUNTS,
         CHARGED,
     ],
-    &[
-        ExactlyOne(&["rate", "quota", "windows", "concurrent"]),
-        BURST_RULE,
-        RESETS_RULE,
-        Needs("lease", "scope"),
-    ],
+    &[ExactlyOne(&["rate", "quota", "windows", "concurrent"]), BURST_RULE, RESETS_RULE],
     "How many requests are admitted, and who shares that number.",
 );
 

@@ -13,7 +13,7 @@ pub struct Standing {
     /// From when to when it counts, in unix nanoseconds.
     since: u64,
     until: u64,
-    /// Hits that were asked for ahead and are left.
+    /// Hits that were asked for ahead and are left. Of a refusal those that were too many: fewer may be there.
     left: u64,
     /// What the service told.
     figures: Option<Figures>,
@@ -60,13 +60,21 @@ impl Standing {
         self.until <= now || now < self.since
     }
 
-    /// What is known for a request of that cost, under a limit with leases of so many requests; what is spent
+    /// For how many nanoseconds a request of that cost is refused, where that much was before.
+    pub(crate) fn refuses(&self, cost: u32, now: Timestamp) -> Option<u64> {
+        let is_refused = self.kind == Kind::Refused && u64::from(cost) >= self.left;
+        (is_refused && !self.is_worthless(now)).then(|| self.until.saturating_sub(now.unix_nanos()))
+    }
+
+    /// What is known for a request of that cost, under a limit with leases of so many hits; what is spent
     /// is spent.
     pub(crate) fn judge(&mut self, cost: u32, lease: u32, now: Timestamp) -> Known {
+        if let Some(wait) = self.refuses(cost, now) {
+            return Known::Refused(wait);
+        }
         let kind = if self.is_worthless(now) { Kind::Nothing } else { self.kind };
         match kind {
-            Kind::Refused => return Known::Refused(self.until.saturating_sub(now.unix_nanos())),
-            Kind::Single => return Known::Ask(cost),
+            Kind::Refused | Kind::Single => return Known::Ask(cost),
             Kind::Lease => {
                 if let Some(left) = self.left.checked_sub(cost.into()) {
                     self.left = left;
@@ -75,11 +83,14 @@ impl Standing {
             }
             Kind::Nothing => *self = Self::default(),
         }
-        if lease > 1 {
-            // What is left counts again when the answer is there.
-            *self = Self { left: self.left, ..Self::of(Kind::Single, now, LIFE) };
+        if lease > cost {
+            // What is left counts again when the answer is there, in its own time: less than this request
+            // costs, so that a lease never holds more than it was asked for.
+            let single = Self::of(Kind::Single, now, LIFE);
+            let until = if self.left > 0 { self.until } else { single.until };
+            *self = Self { left: self.left, until, ..single };
         }
-        Known::Ask(cost.saturating_mul(lease))
+        Known::Ask(cost.max(lease))
     }
 
     fn of(kind: Kind, now: Timestamp, life: u64) -> Self {
@@ -105,9 +116,10 @@ impl Standing {
     ) -> Option<Figures> {
         let wait = verdict.reset.unwrap_or(LIFE);
         if verdict.is_over {
-            let kind = if hits > cost { Kind::Single } else { Kind::Refused };
+            let (kind, left) =
+                if hits > cost { (Kind::Single, 0) } else { (Kind::Refused, cost.into()) };
             // It counts for this request at the least.
-            *self = Self::of(kind, now, wait.min(longest).max(1));
+            *self = Self { left, ..Self::of(kind, now, wait.min(longest).max(1)) };
             return None;
         }
         let told = |remaining| Figures { remaining, reset: now.unix_nanos().saturating_add(wait) };
@@ -115,7 +127,8 @@ impl Standing {
         if hits <= cost {
             return figures;
         }
-        let before = if self.is_worthless(now) { 0 } else { self.left };
+        let is_lost = self.is_worthless(now) || self.kind == Kind::Refused;
+        let before = if is_lost { 0 } else { self.left };
         // From when it was asked for: by then the window that it is counted in had not ended.
         *self = Self {
             left: before.saturating_add(hits.saturating_sub(cost).into()),
@@ -196,23 +209,33 @@ mod tests {
         let mut standing = Standing::default();
         standing.judge(1, 10, at(0));
         standing.learn(&verdict(false, None, None), (10, 1), at(0), at(0), LONGEST);
-        assert_eq!(standing.judge(10, 10, at(1)), Known::Ask(100));
-        standing.learn(&verdict(false, None, None), (100, 10), at(1), at(2), LONGEST);
-        assert_eq!(standing.judge(99, 10, at(3)), Known::Leased(None));
-        assert_eq!(standing.judge(1, 10, at(3)), Known::Ask(10));
+        // It asks for itself alone, and takes nobody's turn to ask for a lease.
+        assert_eq!(standing.judge(10, 10, at(1)), Known::Ask(10));
+        standing.learn(&verdict(false, None, None), (10, 10), at(1), at(2), LONGEST);
+        assert_eq!(standing.judge(4, 10, at(3)), Known::Leased(None));
+        // What is left and what comes are never more than a lease.
+        assert_eq!(standing.judge(6, 10, at(3)), Known::Ask(10));
+        standing.learn(&verdict(false, None, None), (10, 6), at(3), at(4), LONGEST);
+        assert_eq!(standing.judge(9, 10, at(5)), Known::Leased(None));
+        assert_eq!(standing.judge(1, 10, at(5)), Known::Ask(10));
     }
 
     #[test]
     fn a_lease_that_is_refused_is_asked_for_once_a_window() {
         let mut standing = Standing::default();
-        assert_eq!(standing.judge(3, 10, at(0)), Known::Ask(30));
+        assert_eq!(standing.judge(3, 10, at(0)), Known::Ask(10));
         let over = verdict(true, Some(0), Some(20 * SECOND));
-        standing.learn(&over, (30, 3), at(0), at(MILLI), LONGEST);
+        standing.learn(&over, (10, 3), at(0), at(MILLI), LONGEST);
         for _ in 0..5 {
             assert_eq!(standing.judge(3, 10, at(19 * SECOND)), Known::Ask(3));
         }
         standing.learn(&over, (3, 3), at(SECOND), at(SECOND), LONGEST);
-        assert_eq!(standing.judge(1, 10, at(20 * SECOND)), Known::Refused(SECOND));
+        assert_eq!(standing.judge(3, 10, at(20 * SECOND)), Known::Refused(SECOND));
+        // Fewer hits may be there.
+        assert_eq!(standing.judge(1, 10, at(20 * SECOND)), Known::Ask(1));
+        standing.learn(&over, (1, 1), at(20 * SECOND), at(20 * SECOND), LONGEST);
+        assert_eq!(standing.judge(1, 10, at(20 * SECOND)), Known::Refused(20 * SECOND));
+        standing = Standing::default();
         assert_eq!(standing.judge(1, 10, at(21 * SECOND)), Known::Ask(10));
     }
 
