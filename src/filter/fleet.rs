@@ -17,6 +17,19 @@ const MARGIN: u64 = 1_000_000_000;
 /// One byte more than an answer may have.
 pub(crate) const LONGEST: usize = MAX_ANSWER.saturating_add(1);
 
+/// gRPC's `INVALID_ARGUMENT` and `OUT_OF_RANGE`: something is wrong with the question, not with the service.
+const OF_THE_QUESTION: [u32; 2] = [3, 11];
+
+/// What came of a call.
+#[derive(Clone, Copy)]
+pub(crate) enum Heard<'m> {
+    Message(Result<&'m [u8], HostFault>),
+    /// No message, but a status of gRPC.
+    Status(u32),
+    /// Nothing at all.
+    Nothing,
+}
+
 impl Generation {
     /// Asks the service about one limit, unless too many wait or the breaker is open.
     pub(crate) fn inquire(
@@ -42,36 +55,35 @@ impl Generation {
                     let deadline = now.saturating_add(patience);
                     return Ask::Wait(Need::Service { token, deadline });
                 }
-                Err(_) => return Ask::Decide(self.heard(None, now, metrics)),
+                Err(_) => return Ask::Decide(self.heard(Heard::Nothing, now, metrics)),
             }
         };
         metrics.fleet_call(self.policy.gateway(), result);
         Ask::Decide(Answer::Unavailable)
     }
 
-    /// What the message of an answer is worth; `None`: there is no answer.
-    pub(crate) fn heard(
-        &self,
-        message: Option<Result<&[u8], HostFault>>,
-        now: Timestamp,
-        metrics: &mut Metrics,
-    ) -> Answer {
-        let verdict = match message {
-            Some(Ok(bytes)) if bytes.len() <= MAX_ANSWER => Verdict::read(bytes),
+    /// What an answer is worth, and what the breaker makes of it.
+    pub(crate) fn heard(&self, heard: Heard<'_>, now: Timestamp, metrics: &mut Metrics) -> Answer {
+        let verdict = match heard {
+            Heard::Message(Ok(bytes)) if bytes.len() <= MAX_ANSWER => Verdict::read(bytes),
             _ => None,
         };
-        let result = match (verdict, message) {
+        let result = match (verdict, heard) {
             (Some(verdict), _) if verdict.is_over() => "over_limit",
             (Some(_), _) => "ok",
-            (None, Some(_)) => "malformed",
-            (None, None) => "failed",
+            (None, Heard::Message(_)) => "malformed",
+            (None, _) => "failed",
         };
         metrics.fleet_call(self.policy.gateway(), result);
         let mut breaker = self.breaker.get();
-        match verdict {
-            Some(_) => breaker.succeeded(),
-            None => breaker.failed(now),
+        match (verdict, heard) {
+            (Some(_), _) => breaker.succeeded(),
+            // Nobody waited, and one caller's key must not close the way for all others.
+            (None, Heard::Status(status)) if OF_THE_QUESTION.contains(&status) => {}
+            (None, _) => breaker.failed(now),
         }
+        // For the breaker's gauge.
+        self.tick_for_counts();
         self.breaker.set(breaker);
         verdict.map_or(Answer::Unavailable, Answer::Counted)
     }

@@ -215,7 +215,6 @@ impl Generation {
     fn gauge_period(&self) -> u32 {
         let fetches = self.keys.try_borrow().is_ok_and(|keys| !keys.is_empty());
         match (self.policy.issuers(), fetches) {
-            _ if self.policy.fleet().is_some() => FETCH_TICK,
             ([], _) => TICK,
             (_, false) => TOKEN_TICK,
             (_, true) => FETCH_TICK,

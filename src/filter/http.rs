@@ -214,7 +214,7 @@ impl Http {
             match step {
                 Step::Done(decision) => break decision,
                 Step::Ask(pause) => {
-                    let has_room = self.waiting.has_room();
+                    let has_room = self.waiting.has_room(pause.question());
                     match generation.ask(inbox, now, &pause, tokens, metrics, has_room) {
                         Ask::Wait(need) => return Ok(Carried::Wait(need, pause)),
                         Ask::Decide(answer) => {

@@ -62,6 +62,9 @@ impl Filter {
             let awaited = self.http.waiting.awaited(generation);
             generation.look_for_keys(inbox, now, &awaited, &mut self.metrics);
         }
+        if let Some(current) = current {
+            current.count_breaker(&mut self.metrics);
+        }
         self.roots.gauges(root, now, &mut self.metrics);
         self.resume(inbox, root, now);
     }
@@ -173,19 +176,20 @@ extern "C" fn proxy_on_http_call_response(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_grpc_receive(_root: u32, token: u32, size: usize) {
-    answered(token, Some(size));
+extern "C" fn proxy_on_grpc_receive(root: u32, token: u32, size: usize) {
+    answered(root, token, Ok(size));
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_grpc_close(_root: u32, token: u32, _status: u32) {
-    answered(token, None);
+extern "C" fn proxy_on_grpc_close(root: u32, token: u32, status: u32) {
+    answered(root, token, Err(status));
 }
 
-fn answered(token: u32, size: Option<usize>) {
+/// `came`: the length of a message, or the status of a call without one.
+fn answered(root: u32, token: u32, came: Result<usize, u32>) {
     enter(|filter, inbox| {
         let Filter { http, buckets, metrics, .. } = filter;
-        http.answered(inbox, token, size, buckets.as_ref(), metrics);
+        http.answered(inbox, (root, token), came, buckets.as_ref(), metrics);
     });
 }
 

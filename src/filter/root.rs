@@ -158,7 +158,6 @@ impl Roots {
             return;
         };
         generation.count_tokens(metrics);
-        generation.count_breaker(metrics);
         let policy = &generation.policy;
         let newer = |(other, held): (&u32, &Rc<Generation>)| {
             *other > root && held.policy.gateway() == policy.gateway()

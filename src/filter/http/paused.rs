@@ -5,6 +5,7 @@ use portcullis_core::{Answer, Timestamp};
 use super::{Carried, Http, Next};
 use crate::abi::{Inbox, callout};
 use crate::buckets::Buckets;
+use crate::fleet::Heard;
 use crate::metrics::Metrics;
 use crate::waiting::{BATCH, Waiting};
 use crate::{fleet, host};
@@ -41,23 +42,34 @@ impl Http {
         is_full
     }
 
-    /// Decides the request that waits for this call; `size` is the length of the answer's message, `None` where there
-    /// is no answer. Each has a callback of its own, so no request goes on deeper on the stack of another.
+    /// Decides the request that waits for this call of this root context. `came` is the length of the answer's
+    /// message, or the gRPC status of a call without one. Each has a callback of its own, so no request goes on deeper on the stack of another.
     pub(crate) fn answered(
         &mut self,
         inbox: &Inbox,
-        token: u32,
-        size: Option<usize>,
+        call: (u32, u32),
+        came: Result<usize, u32>,
         buckets: Option<&Buckets>,
         metrics: &mut Metrics,
     ) {
         // Nobody waits where the request is over, or where the call had failed at once.
-        let Some(waiting) = self.waiting.take_call(token, metrics) else { return };
+        let waiting = self.waiting.take_call(call, metrics);
+        let abandoned = waiting.is_none().then(|| self.waiting.take_abandoned(call)).flatten();
+        let Some(generation) =
+            waiting.as_ref().map(|waiting| &waiting.generation).or(abandoned.as_ref())
+        else {
+            return;
+        };
         // Without a time the request is refused in any case.
         let now = host::now().unwrap_or_default();
-        let message = size.map(|size| callout::grpc_message(inbox, size.min(fleet::LONGEST)));
-        let answer = waiting.generation.heard(message, now, metrics);
-        self.go_on(inbox, waiting, answer, buckets, metrics);
+        let heard = match came {
+            Ok(size) => Heard::Message(callout::grpc_message(inbox, size.min(fleet::LONGEST))),
+            Err(status) => Heard::Status(status),
+        };
+        let answer = generation.heard(heard, now, metrics);
+        if let Some(waiting) = waiting {
+            self.go_on(inbox, waiting, answer, buckets, metrics);
+        }
     }
 
     /// Decides a request that waited.

@@ -3,7 +3,7 @@
 use portcullis_tests::fake_host::Meddle;
 use serde_json::json;
 
-use super::service::{Rig, ok, told, verdict};
+use super::service::{Rig, ok, policy, told, verdict};
 
 /// A service that fails in one way: the outcome of a request.
 type Fail = fn(&mut Rig) -> portcullis_tests::fake_host::Outcome;
@@ -106,4 +106,50 @@ fn a_breaker_of_a_policy_that_is_gone_is_not_counted() {
     assert_eq!(rig.metric("fleet_breakers_open", ""), 1);
     rig.vm.close(rig.root);
     assert_eq!(rig.metric("fleet_breakers_open", ""), 0);
+}
+
+#[test]
+fn a_question_that_is_wrong_says_nothing_of_the_service() {
+    // INVALID_ARGUMENT, OUT_OF_RANGE
+    for status in [3, 11] {
+        let mut rig = Rig::new(&json!({"on_error": "deny"}));
+        for _ in 0..10 {
+            let (stream, waits) = rig.open("/single/1");
+            rig.vm.grpc_close(&waits.expect_err("a question"), status);
+            assert_eq!(verdict(&rig.end(stream)).1, "limit_unavailable");
+        }
+        assert_eq!((rig.calls("failed"), rig.calls("breaker")), (10, 0));
+    }
+}
+
+#[test]
+fn callers_that_do_not_wait_tell_all_the_same_that_the_service_is_away() {
+    let mut policy = policy(&json!({"timeout": "5000ms"}));
+    policy["limits"]["single"]["rate"] = json!("10000/m");
+    let mut rig = Rig::with(&policy);
+    let gone = |rig: &mut Rig| {
+        let (stream, waits) = rig.open("/single/1");
+        rig.vm.close(stream);
+        waits.expect_err("a question")
+    };
+    for _ in 0..5 {
+        let call = gone(&mut rig);
+        rig.vm.grpc_close(&call, 4);
+        // Once is enough, and nobody else's call is meant.
+        rig.vm.grpc_close(&call, 4);
+    }
+    assert_eq!(rig.calls("failed"), 5);
+    assert_eq!(verdict(&rig.local("/single/1")).2, "local");
+    // And one that is answered after its caller has gone, that it is back.
+    rig.advance(1_000);
+    let call = gone(&mut rig);
+    rig.vm.grpc_answer(&call, ok(9, 9));
+    assert_eq!(verdict(&rig.asks("/single/1", 1, &ok(9, 9))).2, "service");
+    // However many go, as many as are remembered tell.
+    let calls: Vec<_> = (0..100).map(|_| gone(&mut rig)).collect();
+    for call in &calls {
+        rig.vm.grpc_close(call, 4);
+    }
+    assert_eq!(rig.calls("failed"), 5 + 64);
+    assert_eq!((rig.vm.resumed(), rig.vm.trap()), (vec![], None));
 }

@@ -343,3 +343,48 @@ fn a_request_that_waits_is_not_in_flight() {
     let ended: Vec<_> = world.workers[0].ended.iter().map(|(_, it)| verdict(it)).collect();
     assert_eq!(ended, [GOOD, (429, "concurrency_limited"), (429, "concurrency_limited")]);
 }
+
+/// A policy whose route for tokens has a limit of the fleet.
+fn with_fleet() -> serde_json::Value {
+    let mut policy = policy(&remote());
+    policy["fleet"] = json!({"cluster": "ratelimit", "on_error": "deny"});
+    policy["limits"]["fleet"] = json!({"key": ["consumer"], "rate": "10000/m", "scope": "fleet"});
+    policy["routes"][1]["limits"] = json!(["fleet"]);
+    policy
+}
+
+#[test]
+fn a_request_waits_for_keys_first_and_for_the_rate_limit_service_next() {
+    for (message, expected) in [(&b"\x08\x01"[..], GOOD), (b"\x08\x02", (429, "rate_limited"))] {
+        let mut world = World::new(1, &with_fleet(), |_| Served::json(set(&["k1"])));
+        let (stream, outcome) = world.open(0, &with_token("k1"));
+        assert_eq!(outcome, None);
+        assert_eq!(world.workers[0].vm.grpc_sent(), [], "who it is is not known yet");
+        world.run(SECOND / 2);
+        let worker = &mut world.workers[0];
+        assert_eq!(worker.ended, []);
+        let [call] = &worker.vm.grpc_sent()[..] else { panic!("one question") };
+        worker.vm.grpc_answer(&call.clone(), message);
+        let [(ended, outcome)] = &worker.vm.resumed()[..] else { panic!("one of them ends") };
+        assert_eq!((*ended, verdict(outcome)), (stream, expected));
+        assert_eq!(world.issuer_metric("requests_waiting", "corp"), 0);
+    }
+}
+
+/// S12: those who make up tokens keep nobody from being counted, and who waits to be counted keeps no token
+/// from its keys.
+#[test]
+fn who_waits_for_keys_takes_no_place_of_those_who_are_counted() {
+    let mut world = World::new(1, &with_fleet(), |_| Served::Silence);
+    for _ in 0..1_024 {
+        assert_eq!(world.open(0, &with_token("k1")).1, None);
+    }
+    let (_, outcome) = world.open(0, &with_token("k1"));
+    assert_eq!(outcome.as_ref().map(verdict), Some(UNAVAILABLE));
+    let with_key = get("/orders/1").with("x-api-key", crate::KEY);
+    for _ in 0..1_024 {
+        assert_eq!(world.open(0, &with_key).1, None);
+    }
+    let (_, outcome) = world.open(0, &with_key);
+    assert_eq!(outcome.as_ref().map(verdict), Some((503, "limit_unavailable")));
+}
