@@ -107,21 +107,25 @@ pub(crate) fn spend<'p, S: BucketStore>(
         buckets.for_each(|report| report.state = untaken(report, ask));
         return Ok(Spent::No(id));
     }
+    let mut refused = Spent::Yes;
     for (report, ticket) in buckets.zip(first.into_iter().chain(others)) {
-        if report.limit.failures {
+        if report.limit.failures || refused != Spent::Yes {
             report.state = untaken(report, ask);
             continue;
         }
         match take(report.limit, report.state, ticket, ask, store) {
-            Err(_) if report.limit.observe => continue,
+            Err(_) if report.limit.observe => {
+                report.state = untaken(report, ask);
+                continue;
+            }
             state => report.state = state?,
         }
         report.taken = !report.state.is_empty();
         if !report.taken && !report.limit.observe {
-            return Ok(Spent::No(report.id));
+            refused = Spent::No(report.id);
         }
     }
-    Ok(Spent::Yes)
+    Ok(refused)
 }
 
 /// Looks at the limits that count failures once more, for a request that waited: others have failed
