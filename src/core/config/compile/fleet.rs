@@ -39,6 +39,11 @@ pub(super) fn part(
 ) {
     let lease = read::size(node, "lease").and_then(|lease| u32::try_from(lease).ok()).unwrap_or(1);
     if read::text(node, "scope") != Some("fleet") {
+        if node.member("lease").is_some() {
+            let message = "this process counts for itself, and takes its own leases";
+            let help = "leave it out, or write `scope: fleet`";
+            report.error(code::FIELD_WITHOUT_EFFECT, &place.field("lease"), message, help);
+        }
         return;
     }
     let Some(fleet) = fleet else {
