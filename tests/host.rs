@@ -23,6 +23,8 @@ mod faults;
 mod fleet;
 #[path = "host/flights.rs"]
 mod flights;
+#[path = "host/floods.rs"]
+mod floods;
 #[path = "host/hand_over.rs"]
 mod hand_over;
 #[path = "host/interface.rs"]
