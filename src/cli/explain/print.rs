@@ -122,6 +122,7 @@ fn limit((stage, look): &(Stage, LimitLook)) -> Value {
         "name": look.name,
         "window": look.window,
         "mode": mode,
+        "scope": if look.fleet { "fleet" } else { "process" },
         "counts": if look.failures { "failures" } else { "requests" },
         "charge": look.charge.as_ref().map(|(header, max)| json!({"header": header, "max": max})),
         "key": key,

@@ -18,6 +18,8 @@ pub struct LimitLook {
     pub observes: bool,
     /// The parts of its key by their names, and what the request has for each.
     pub key: Vec<(Cow<'static, str>, Option<String>)>,
+    /// Whether a fleet's service counts too, for which this is the process's part.
+    pub fleet: bool,
     /// Whether it counts requests that fail for their credential alone.
     pub failures: bool,
     /// The response header that tells what the request has cost, and the most that it may be.
@@ -63,6 +65,7 @@ impl LimitReport<'_> {
             window: limit.window().map(str::to_owned),
             observes: limit.observe,
             key: limit.key.values(&ask.subject),
+            fleet: limit.fleet.is_some(),
             failures: limit.failures,
             charge,
             in_flight: self.in_flight(),
@@ -109,6 +112,9 @@ impl fmt::Display for LimitLook {
         }
         if let Some((header, max)) = &self.charge {
             write!(f, "; by `{header}` the response costs up to {max}")?;
+        }
+        if self.fleet {
+            write!(f, "; the fleet's service counts too")?;
         }
         if self.observes {
             write!(f, "; only looks on")?;

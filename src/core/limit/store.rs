@@ -1,6 +1,12 @@
 //! Where buckets live: the port, and the store in memory.
 
+#[cfg(test)]
+mod troubled;
+
 use std::collections::HashMap;
+
+#[cfg(test)]
+pub(crate) use troubled::Troubled;
 
 use super::bucket::Quota;
 use super::fleet::{Fleet, Standing};

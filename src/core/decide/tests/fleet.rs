@@ -3,7 +3,7 @@
 use super::{policy, tokens};
 use crate::decide::{Answer, Pause, Question, Step};
 use crate::explain::Stage;
-use crate::limit::{BucketKey, BucketStore, MemoryStore, Quota, StoreFault, Verdict};
+use crate::limit::{BucketStore, MemoryStore, Troubled, Verdict};
 use crate::policy::Policy;
 use crate::reason::Denial;
 use crate::request::Request;
@@ -22,36 +22,6 @@ fn fleet(on_error: &str) -> Policy {
          'routes': [{{'name': 'r', 'paths': ['/x'], 'methods': ['GET'], 'access': 'public',
                      'limits': ['one', 'two']}}]"
     ))
-}
-
-/// A store without room for what a service says.
-#[derive(Default)]
-struct Forgetful(MemoryStore);
-
-impl BucketStore for Forgetful {
-    type Ticket = Vec<u8>;
-
-    fn read(
-        &mut self,
-        key: &BucketKey<'_>,
-        quota: &Quota,
-        cost: u64,
-        now: Timestamp,
-    ) -> Result<(u64, Vec<u8>), StoreFault> {
-        self.0.read(key, quota, cost, now)
-    }
-
-    fn replace(&mut self, ticket: Vec<u8>, next: u64, ahead: u64) -> Result<bool, StoreFault> {
-        self.0.replace(ticket, next, ahead)
-    }
-
-    fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault> {
-        self.0.enter(key, most)
-    }
-
-    fn leave(&mut self) {
-        self.0.leave();
-    }
 }
 
 /// Runs a request to its end; gives the hits of each question, and why the request is refused.
@@ -84,7 +54,7 @@ fn says(is_over: bool) -> Answer {
 #[test]
 fn questions_end_where_nothing_is_remembered() {
     let policy = fleet("local");
-    let store = Forgetful::default;
+    let store = || Troubled { forgets: true, ..Troubled::default() };
     assert_eq!(run(&policy, &mut store(), |_| says(false)), (vec![4, 1], None));
     assert_eq!(run(&policy, &mut store(), |hits| says(hits > 1)), (vec![4, 1, 1], None));
     let refused = Some(Denial::RateLimited);

@@ -2,7 +2,7 @@ use super::*;
 use crate::authn::signature::PureVerifier;
 use crate::authn::tokens::Tokens;
 use crate::effects::Effects;
-use crate::limit::MemoryStore;
+use crate::limit::Troubled;
 use crate::request::Request;
 use crate::time::SECOND;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
@@ -13,55 +13,8 @@ const NOW: u64 = 1_800_000_000 * SECOND;
 /// A gateway with these limits, all of them on its only route, whose requests cost 2.
 struct World {
     policy: Policy,
-    store: Contended,
+    store: Troubled,
     now: u64,
-}
-
-/// Loses a given number of swaps, and counts what cannot be read.
-#[derive(Default)]
-struct Contended {
-    inner: MemoryStore,
-    losses: usize,
-    gave_up: usize,
-    unreadable: usize,
-}
-
-impl BucketStore for Contended {
-    type Ticket = Vec<u8>;
-
-    fn read(
-        &mut self,
-        key: &BucketKey<'_>,
-        quota: &Quota,
-        cost: u64,
-        now: Timestamp,
-    ) -> Result<(u64, Vec<u8>), StoreFault> {
-        self.inner.read(key, quota, cost, now)
-    }
-
-    fn replace(&mut self, ticket: Vec<u8>, next: u64, ahead: u64) -> Result<bool, StoreFault> {
-        if self.losses > 0 {
-            self.losses -= 1;
-            return Ok(false);
-        }
-        self.inner.replace(ticket, next, ahead)
-    }
-
-    fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault> {
-        self.inner.enter(key, most)
-    }
-
-    fn leave(&mut self) {
-        self.inner.leave();
-    }
-
-    fn contended(&mut self, _limit: &str) {
-        self.gave_up += 1;
-    }
-
-    fn unreadable(&mut self, _limit: &str) {
-        self.unreadable += 1;
-    }
 }
 
 impl World {
@@ -73,7 +26,7 @@ impl World {
         let compiled = Policy::compile(text.replace('\'', "\"").as_bytes());
         let mut policy = compiled.policy.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics));
         policy.routes.iter_mut().for_each(|route| route.cost = 2);
-        Self { policy, store: Contended::default(), now: NOW }
+        Self { policy, store: Troubled::default(), now: NOW }
     }
 
     /// A token a second, 10 at once, up to 9 for a request.
@@ -115,7 +68,7 @@ impl World {
     fn taken(&mut self) -> u64 {
         let seconds = (0..1_000).find(|seconds| {
             let mut later =
-                Self { policy: Self::plain().policy, store: Contended::default(), now: self.now };
+                Self { policy: Self::plain().policy, store: Troubled::default(), now: self.now };
             later.store.inner = self.store.inner.clone();
             later.now += seconds * SECOND;
             (0..5).all(|_| later.send().is_some())

@@ -1,69 +1,21 @@
 //! Several limits on one request, and a store that is not on its side.
 
 use super::*;
-use crate::limit::{Calendar, KeyParts, MemoryStore};
+use crate::limit::{Calendar, KeyParts, Troubled};
 use crate::time::SECOND;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
-
-/// Loses a given number of swaps, then behaves. Reads of one limit may fail.
-#[derive(Default)]
-struct Contended {
-    inner: MemoryStore,
-    broken: Option<&'static str>,
-    losses: usize,
-    reads: usize,
-    gave_up: usize,
-}
-
-impl BucketStore for Contended {
-    type Ticket = Vec<u8>;
-
-    fn read(
-        &mut self,
-        key: &BucketKey<'_>,
-        quota: &Quota,
-        cost: u64,
-        now: Timestamp,
-    ) -> Result<(u64, Vec<u8>), StoreFault> {
-        self.reads += 1;
-        if self.broken == Some(key.limit()) {
-            return Err(StoreFault);
-        }
-        self.inner.read(key, quota, cost, now)
-    }
-
-    fn replace(&mut self, ticket: Vec<u8>, next: u64, ahead: u64) -> Result<bool, StoreFault> {
-        if self.losses > 0 {
-            self.losses -= 1;
-            return Ok(false);
-        }
-        self.inner.replace(ticket, next, ahead)
-    }
-
-    fn enter(&mut self, key: &BucketKey<'_>, most: u16) -> Result<Option<u16>, StoreFault> {
-        self.inner.enter(key, most)
-    }
-
-    fn leave(&mut self) {
-        self.inner.leave();
-    }
-
-    fn contended(&mut self, _limit: &str) {
-        self.gave_up += 1;
-    }
-}
 
 fn limit(name: &str, burst: u64) -> Limit {
     let quota = Quota::new(1, SECOND, burst).unwrap_or_else(|| panic!("burst {burst}"));
     Limit::new(name, None, quota, KeyParts::default())
 }
 
-fn go(limits: &[Limit], store: &mut Contended) -> Spent {
+fn go(limits: &[Limit], store: &mut Troubled) -> Spent {
     at(limits, store, 1_800_000_000 * SECOND)
 }
 
-fn at(limits: &[Limit], store: &mut Contended, nanos: u64) -> Spent {
+fn at(limits: &[Limit], store: &mut Troubled, nanos: u64) -> Spent {
     let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
     let now = Timestamp::from_unix_nanos(nanos);
     let ask = Ask { gateway: "gw", subject: Subject::default(), cost: 1, now };
@@ -74,7 +26,7 @@ fn at(limits: &[Limit], store: &mut Contended, nanos: u64) -> Spent {
 fn a_refusal_spends_nothing() {
     // L17
     let limits = [limit("wide", 3), limit("narrow", 1)];
-    let mut store = Contended::default();
+    let mut store = Troubled::default();
     assert_eq!(go(&limits, &mut store), Spent::Yes);
     for _ in 0..5 {
         assert_eq!(go(&limits, &mut store), Spent::No(LimitId(1)));
@@ -93,7 +45,7 @@ fn a_smaller_quota_locks_nobody_out_for_longer_than_its_filling() {
     };
     let with = |quota| [Limit::new("l", None, quota, KeyParts::default())];
     let (slow, fast) = (with(quota(1_000, day)), with(quota(100, 60 * SECOND)));
-    let mut store = Contended::default();
+    let mut store = Troubled::default();
     let start = 1_800_000_000 * SECOND;
     for _ in 0..1_000 {
         assert_eq!(at(&slow, &mut store, start), Spent::Yes);
@@ -114,9 +66,9 @@ fn a_smaller_quota_locks_nobody_out_for_longer_than_its_filling() {
 #[test]
 fn lost_races_are_run_again_a_bounded_number_of_times() {
     // L05
-    let mut store = Contended { losses: ATTEMPTS - 1, ..Contended::default() };
+    let mut store = Troubled { losses: ATTEMPTS - 1, ..Troubled::default() };
     assert_eq!(go(&[limit("l", 3)], &mut store), Spent::Yes);
-    let mut store = Contended { losses: usize::MAX, ..Contended::default() };
+    let mut store = Troubled { losses: usize::MAX, ..Troubled::default() };
     assert_eq!(go(&[limit("l", 3)], &mut store), Spent::No(LimitId(0)));
     assert_eq!((store.reads, store.gave_up), (ATTEMPTS + 1, 1));
 }
@@ -129,7 +81,7 @@ fn ask(cost: u64) -> Ask<'static> {
 /// What became of a request, and what each limit has left and whether it gave anything.
 fn spend_all(
     limits: &[Limit],
-    store: &mut Contended,
+    store: &mut Troubled,
     cost: u64,
 ) -> (Result<Spent, StoreFault>, Vec<(u64, bool)>) {
     let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
@@ -141,7 +93,7 @@ fn spend_all(
 #[test]
 fn a_cost_is_taken_from_all_or_from_none() {
     let limits = [limit("wide", 20), limit("narrow", 7)];
-    let mut store = Contended::default();
+    let mut store = Troubled::default();
     let mut go = |cost| spend_all(&limits, &mut store, cost);
     assert_eq!(go(5), (Ok(Spent::Yes), vec![(15, true), (2, true)]));
     // What is there is told as it is, not as it would have been.
@@ -153,7 +105,7 @@ fn a_cost_is_taken_from_all_or_from_none() {
 fn a_limit_that_looks_on_holds_nobody_up() {
     let quiet = Limit { observe: true, ..limit("quiet", 1) };
     let limits = [quiet, limit("narrow", 3)];
-    let mut store = Contended::default();
+    let mut store = Troubled::default();
     assert_eq!(spend_all(&limits, &mut store, 1), (Ok(Spent::Yes), vec![(0, true), (2, true)]));
     assert_eq!(spend_all(&limits, &mut store, 1), (Ok(Spent::Yes), vec![(0, false), (1, true)]));
     // Nor does one whose bucket is out of reach, or that lost every race.
@@ -162,7 +114,7 @@ fn a_limit_that_looks_on_holds_nobody_up() {
     assert_eq!(spend_all(&limits, &mut store, 1), (Ok(Spent::No(LimitId(1))), vec![(0, false)]));
     store.broken = Some("narrow");
     assert_eq!(spend_all(&limits, &mut store, 1).0, Err(StoreFault));
-    let mut store = Contended { losses: ATTEMPTS, ..Contended::default() };
+    let mut store = Troubled { losses: ATTEMPTS, ..Troubled::default() };
     assert_eq!(spend_all(&limits, &mut store, 1), (Ok(Spent::Yes), vec![(0, false), (2, true)]));
     assert_eq!(store.gave_up, 1);
 }
@@ -179,7 +131,7 @@ fn windows_of_one_limit_have_buckets_of_their_own() {
         window("9/hour", Quota::of_window(9, Calendar::Hour)),
         window("9/month", Quota::of_window(9, Calendar::Month(1))),
     ];
-    let mut store = Contended::default();
+    let mut store = Troubled::default();
     let left = |left: u64| vec![(left, true), (left + 6, true), (left + 6, true), (left + 6, true)];
     for remaining in (0..3).rev() {
         assert_eq!(spend_all(&limits, &mut store, 1), (Ok(Spent::Yes), left(remaining)));
@@ -194,7 +146,7 @@ fn what_is_in_flight_is_entered_last_and_left_if_it_comes_to_nothing() {
         limit.unwrap_or_else(|| panic!("{name}"))
     };
     let limits = [flights("wide", 3), limit("rate", 2), flights("narrow", 1)];
-    let mut store = Contended::default();
+    let mut store = Troubled::default();
     assert_eq!(go(&limits, &mut store), Spent::Yes);
     // As the walk does it that refuses.
     let mut refused = |limits: &[Limit], why: u16| {
