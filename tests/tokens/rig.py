@@ -103,7 +103,7 @@ class Envoy:
         (self.path / "envoy.json").write_text(json.dumps(bootstrap))
         command = [ENVOY, "-c", self.path / "envoy.json", "--concurrency", self.workers, "--log-level", "warning",
                    "--component-log-level", "wasm:info", "--disable-hot-restart", "--file-flush-interval-msec", 20]
-        with (self.path / "log").open("wb") as log:
+        with (self.path / "log").open("ab") as log:
             self.process = subprocess.Popen([str(word) for word in command], cwd=ROOT, stdout=log, stderr=log)
         eventually(lambda: self.process.poll() is not None or self.stat("listener_manager.workers_started") == 1, 60)
         if self.process.poll() is not None or not reachable(self.port):
@@ -287,12 +287,18 @@ def address(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
+GIVEN = set()
+
+
 def free_port():
-    """None that the kernel gives to outgoing connections: some of these are bound a while later."""
+    """None that was given before, nor one that the kernel gives to outgoing connections: it is bound a while later."""
     while True:
         port = random.randrange(15000, 30000)
+        if port in GIVEN:
+            continue
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
+            GIVEN.add(port)
             return port
 
 
