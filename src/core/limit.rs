@@ -19,6 +19,8 @@ pub use flights::{Entry, Flights, Place, Shared, SharedValues};
 pub use key::BucketKey;
 pub use lease::Lease;
 pub use look::{LimitLook, Refill};
+#[cfg(test)]
+pub(crate) use store::Troubled;
 pub use store::{BucketStore, MemoryStore, StoreFault};
 
 pub(crate) use bucket::{MAX_COUNT, State};
