@@ -112,7 +112,7 @@ fn limits_show_their_key_and_their_arithmetic() {
     assert_eq!(second.code, 4, "{}{}", second.out, second.err);
     let seen: serde_json::Value = serde_json::from_str(&second.out).expect("json");
     let expected = serde_json::json!([{
-        "stage": "address limits", "name": "per-address", "window": null, "mode": "enforce",
+        "stage": "address limits", "name": "per-address", "window": null, "mode": "enforce", "scope": "process",
         "key": {"address": "2001:db8:1:2::/64"}, "tokens": 3, "interval_ns": 1_000_000_000, "per": null,
         "counts": "requests", "charge": null, "cost": 2, "before": 1, "after": 1,
         "enough_at": "2026-11-22T12:00:01.000Z", "full_at": "2026-11-22T12:00:02.000Z",

@@ -74,6 +74,7 @@ fn explain_says_that_the_service_was_not_asked() {
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     let note = "the rate limit service was not asked: what this process has counted decides";
     assert!(ran.out.contains(note), "{}", ran.out);
+    assert!(ran.out.contains("2 left; the fleet's service counts too;"), "{}", ran.out);
     let ran = run(&[&arguments[..], &["--repeat", "4"]].concat(), "");
     assert!(ran.out.contains("refused: rate_limited"), "{}", ran.out);
 }
