@@ -8,7 +8,7 @@
 #![expect(unsafe_code, reason = "exports of a Wasm module are `unsafe(no_mangle)`")]
 
 #[path = "../../src/filter"]
-#[expect(dead_code, reason = "a part of the filter does not need all of it")]
+#[expect(dead_code, unused_imports, reason = "a part of the filter does not need all of it")]
 mod filter {
     pub(crate) mod abi;
     pub(crate) mod native;
