@@ -3,7 +3,8 @@
 //! The module that `scripts/build` made runs in a Wasm runtime that counts fuel, in front of a fake
 //! host. Keys, tokens, clock and randomness are the same in every run, so the figures are, too, and a
 //! machine that is busy does not change them. `fuel.txt` has them, one row a line;
-//! `PORTCULLIS_RENEW_FUEL=1 scripts/test build fuel` writes it anew.
+//! `PORTCULLIS_RENEW_FUEL=1 scripts/test build fuel build` writes it anew, and with it which way the
+//! branches of the module go in these requests, which the second build writes into the module.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -20,9 +21,12 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use portcullis_core::Algorithm;
 use portcullis_mint::{TestKey, key_set};
 use portcullis_tests::envoy::root;
-use portcullis_tests::fake_host::{Meddle, Process, Request, Vm};
+use portcullis_tests::fake_host::{Meddle, Outcome, Process, Request, Vm};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+#[path = "fuel/hints.rs"]
+mod hints;
 
 /// Percent that a figure may be off before its row fails.
 const TOLERANCE: u64 = 5;
@@ -77,6 +81,7 @@ fn main() {
         });
         std::fs::write(file(), &text).expect("the figures can be written");
         println!("{} is renewed:\n{text}", file().display());
+        hints::renew();
     }
     let mut expected = figures();
     let mut trials: Vec<_> = ROWS
@@ -90,11 +95,12 @@ fn main() {
     trials.push(Trial::test("every figure has its row", move || {
         if strangers.is_empty() { Ok(()) } else { Err(format!("no rows: {strangers:?}").into()) }
     }));
+    trials.push(Trial::test("branch hints are of this module", hints::judge));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
 fn judge(name: &str, figure: Option<u64>, now: u64) -> Result<(), Failed> {
-    let renew = format!("`{RENEW}=1 scripts/test build fuel` renews tests/fuel.txt");
+    let renew = format!("`{RENEW}=1 scripts/test build fuel build` renews tests/fuel.txt");
     let Some(before) = figure else {
         return Err(format!("`{name}` takes {now} fuel and has no figure yet: {renew}").into());
     };
@@ -118,9 +124,18 @@ fn percent(before: u64, now: u64) -> f64 {
 
 /// Fuel of one request of this kind, after some others.
 fn measured(row: &Row) -> u64 {
+    after_others(row, Vm::counting, Vm::fuel_of)
+}
+
+/// What is measured of one request of this kind, in a VM that has seen some others.
+fn after_others<T>(
+    row: &Row,
+    vm: fn(&Process) -> Vm,
+    measure: fn(&mut Vm, &Request) -> (Outcome, T),
+) -> T {
     let process = Process::at(NOW);
     process.set_environment(vec![(SECRET, secret().secret().expect("a key of HMAC"))]);
-    let mut vm = Vm::counting(&process);
+    let mut vm = vm(&process);
     envoy_proves_itself(&mut vm);
     let configured = vm.configure(policy().to_string());
     assert!(configured.accepted, "{configured:?}");
@@ -131,9 +146,9 @@ fn measured(row: &Row) -> u64 {
     for turn in 0..BEFORE {
         vm.request(&(row.request)(turn));
     }
-    let (outcome, fuel) = vm.fuel_of(&(row.request)(BEFORE));
+    let (outcome, measured) = measure(&mut vm, &(row.request)(BEFORE));
     assert_eq!(outcome.status(), row.status, "{}: {outcome:?}", row.name);
-    fuel
+    measured
 }
 
 const VERIFY: &str = "proxy_call_foreign_function";

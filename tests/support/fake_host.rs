@@ -190,15 +190,22 @@ impl Vm {
 /// When it is not there.
 pub fn module() -> &'static Module {
     static MODULE: OnceLock<Module> = OnceLock::new();
-    MODULE.get_or_init(|| load(&Engine::default()))
+    MODULE.get_or_init(|| compiled(&Engine::default(), &bytes()))
 }
 
-fn load(engine: &Engine) -> Module {
+fn compiled(engine: &Engine, bytes: &[u8]) -> Module {
+    Module::new(engine, bytes).expect("a valid module")
+}
+
+/// The bytes of that module.
+///
+/// # Panics
+/// When it is not there.
+pub fn bytes() -> Vec<u8> {
     let path = std::env::var_os("PORTCULLIS_WASM").unwrap_or_else(|| {
         concat!(env!("CARGO_MANIFEST_DIR"), "/../target/portcullis.wasm").into()
     });
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| {
+    std::fs::read(&path).unwrap_or_else(|error| {
         panic!("{}: {error}; run scripts/build", path.display());
-    });
-    Module::new(engine, &bytes).expect("a valid module")
+    })
 }

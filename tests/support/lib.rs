@@ -12,6 +12,7 @@
 )]
 
 pub mod bootstrap;
+pub mod branches;
 pub mod case;
 pub mod configs;
 pub mod envoy;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use wasmi::Error;
 
 use super::process::Process;
+use crate::branches::Counts;
 
 /// One header line.
 pub type Pair = (Vec<u8>, Vec<u8>);
@@ -136,6 +137,8 @@ pub(super) struct Host {
     pub(super) log: Vec<String>,
     pub(super) calls: Vec<&'static str>,
     pub(super) meddling: Vec<Meddling>,
+    /// Which way branches went, where the module tells.
+    pub(super) branches: Counts,
 }
 
 /// What is left of a call after the tests' meddling.
@@ -166,6 +169,7 @@ impl Host {
             log: Vec::new(),
             calls: Vec::new(),
             meddling: Vec::new(),
+            branches: Counts::new(),
         }
     }
 

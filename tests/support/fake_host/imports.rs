@@ -4,6 +4,7 @@ use wasmi::{Caller, Error, Linker};
 
 use super::guest::{Guest, deserialize, serialize};
 use super::host::{Call, Host, Reply};
+use crate::branches;
 
 type Status = Result<u32, Error>;
 
@@ -79,6 +80,7 @@ pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
     linker.func_wrap(env, "proxy_increment_metric", increment_metric)?;
     linker.func_wrap(env, "proxy_record_metric", record_metric)?;
     linker.func_wrap(env, "proxy_call_foreign_function", call_foreign_function)?;
+    linker.func_wrap(branches::IMPORT.0, branches::IMPORT.1, branch)?;
     let wasi = "wasi_snapshot_preview1";
     linker.func_wrap(wasi, "random_get", random)?;
     linker.func_wrap(wasi, "clock_time_get", clock)?;
@@ -89,6 +91,12 @@ pub(super) fn linker(engine: &wasmi::Engine) -> Result<Linker<Host>, Error> {
         Err(Error::new(format!("the module exited with {code}")))
     })?;
     Ok(linker)
+}
+
+/// Of a module that tells of its branches; that is no call to the host.
+fn branch(mut caller: Caller_<'_>, condition: u32, place: u32) -> u32 {
+    caller.data_mut().branches.entry(place).or_default()[usize::from(condition != 0)] += 1;
+    condition
 }
 
 fn log(caller: Caller_<'_>, level: u32, text: u32, size: u32) -> Status {
