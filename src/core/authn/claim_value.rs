@@ -60,16 +60,11 @@ pub(crate) enum Scalar {
 }
 
 impl Scalar {
-    /// Largest number that is no other one's rounding: 2^53 - 1. Identifiers of 64 bits go beyond.
-    pub(crate) const MAX_NUMBER: f64 = 9_007_199_254_740_991.0;
-
     /// `None` for `null`, lists, objects, and numbers that a double does not hold exactly.
     pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
         match node {
             Node::Text(text) => Some(Self::Text(text.as_ref().into())),
-            Node::Number(number) => {
-                (number.abs() <= Self::MAX_NUMBER).then_some(Self::Number(*number))
-            }
+            Node::Number(number) => decimal(*number).map(|_| Self::Number(*number)),
             Node::Bool(flag) => Some(Self::Bool(*flag)),
             Node::Null | Node::List(_) | Node::Map(_) => None,
         }
@@ -78,7 +73,7 @@ impl Scalar {
     fn write(&self, out: &mut String) {
         match self {
             Self::Text(text) => escape(out, text.as_bytes()),
-            Self::Number(number) => escape(out, number.to_string().as_bytes()),
+            Self::Number(number) => escape(out, decimal(*number).unwrap_or_default().as_bytes()),
             Self::Bool(flag) => escape(out, flag.to_string().as_bytes()),
         }
     }
@@ -107,6 +102,50 @@ impl ClaimValue {
             Self::List(entries) => entries.len(),
         }
     }
+}
+
+/// Largest number that is no other one's rounding: 2^53 - 1. Identifiers of 64 bits go beyond.
+const MAX_NUMBER: f64 = 9_007_199_254_740_991.0;
+
+/// A number as the shortest decimal that is read as it; what is not negative has no sign.
+///
+/// `None` for one that is not surely the number that was written: above 2^53 - 1, or a fraction whose digits
+/// are, without the point, or that has more than 22 places. Up to there a power of ten is a double, and the
+/// quotient of two doubles is the one that their decimal is read as. (The digits of any double would be
+/// 10 KB of the module.)
+pub(crate) fn decimal(number: f64) -> Option<String> {
+    const MOST_PLACES: usize = 22;
+    let size = number.abs();
+    let mut power = 1.0;
+    for places in 0..=MOST_PLACES {
+        let digits = (size * power).round_ties_even();
+        if !(0.0..=MAX_NUMBER).contains(&digits) {
+            return None;
+        }
+        if (digits / power).to_bits() == size.to_bits() {
+            return Some(with_point(number < 0.0, digits, places));
+        }
+        power *= 10.0;
+    }
+    None
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a whole number from 0 to 2^53"
+)]
+fn with_point(is_negative: bool, digits: f64, places: usize) -> String {
+    let mut text = (digits as u64).to_string();
+    let zeros = places.saturating_add(1).saturating_sub(text.len());
+    text.insert_str(0, &"0".repeat(zeros));
+    if places > 0 {
+        text.insert(text.len().saturating_sub(places), '.');
+    }
+    if is_negative {
+        text.insert(0, '-');
+    }
+    text
 }
 
 /// What a route asks of a claim.
@@ -208,6 +247,50 @@ mod tests {
                 .iter()
                 .all(|text| ClaimPath::dotted(text).is_none())
         );
+    }
+
+    #[test]
+    fn a_number_is_the_shortest_decimal_that_is_read_as_it() {
+        let read = |text: &str| text.parse::<f64>().unwrap_or_else(|fault| panic!("{fault}"));
+        for text in [
+            "0",
+            "7",
+            "-7",
+            "10",
+            "1.5",
+            "-0.1",
+            "0.25",
+            "1800000000.5",
+            "3.14159265358979",
+            "0.001",
+            "9007199254740991",
+            "-9007199254740991",
+            "0.0000000000000000000001",
+            "123456789.123456",
+        ] {
+            assert_eq!(decimal(read(text)).as_deref(), Some(text));
+        }
+        assert_eq!(decimal(-0.0).as_deref(), Some("0"));
+        assert_eq!(decimal(read("1e2")).as_deref(), Some("100"));
+        for text in
+            ["9007199254740992", "1e300", "1e-23", "0.30000000000000004", "inf", "-inf", "NaN"]
+        {
+            assert_eq!(decimal(read(text)), None, "{text}");
+        }
+        // Any other one is read as it was, and is as short as Rust writes it.
+        let mut seed = 7_u64;
+        for _ in 0..20_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let places = i32::try_from(seed >> 60).unwrap_or_default();
+            let upper = u32::try_from(seed >> 32).unwrap_or_default();
+            let fraction = f64::from(upper) / 10_f64.powi(places);
+            assert_eq!(decimal(fraction), Some(fraction.to_string()));
+            let any = f64::from_bits(seed);
+            if let Some(text) = decimal(any) {
+                assert_eq!(read(&text).to_bits(), (any + 0.0).to_bits());
+                assert_eq!(text.len(), (any + 0.0).to_string().len());
+            }
+        }
     }
 
     #[test]

@@ -103,8 +103,9 @@ impl Checker<'_> {
             Node::Number(number) => {
                 self.out.push(b'n');
                 self.out.extend(number.to_bits().to_le_bytes());
-                if number.abs() > Scalar::MAX_NUMBER {
-                    let message = "is too large to be told from its neighbours";
+                if Scalar::read(node).is_none() {
+                    let message =
+                        "is too large, or has too many digits, to be told from its neighbours";
                     let help = "ask the issuer for a text";
                     self.report.error(code::OUT_OF_BOUNDS, place, message, help);
                 }

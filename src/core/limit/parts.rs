@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::address::Address;
-use crate::authn::claim_value::{ClaimValue, Scalar, escape};
+use crate::authn::claim_value::{ClaimValue, Scalar, decimal, escape};
 use crate::authn::token::ClaimId;
 use crate::method;
 use crate::network::Country;
@@ -128,7 +128,7 @@ impl KeyParts {
                 (Value::Bytes(text), Named::Claim(_)) => {
                     Some(format!("{:?}", String::from_utf8_lossy(text)))
                 }
-                (Value::Number(number), _) => Some(number.to_string()),
+                (Value::Number(number), _) => decimal(number),
                 (Value::Bool(flag), _) => Some(flag.to_string()),
             };
             let what = if matches!(named, Named::Claim(_)) { "claim" } else { "header" };
@@ -151,8 +151,7 @@ impl Value<'_> {
                 escape(&mut text, bytes);
                 text
             }
-            // The two zeros are one number. (`format!` would bring the digits of a precision into the module.)
-            Self::Number(number) => ["number ", &(number + 0.0).to_string()].concat(),
+            Self::Number(number) => ["number ", &decimal(*number).unwrap_or_default()].concat(),
             Self::Bool(true) => "boolean true".to_owned(),
             Self::Bool(false) => "boolean false".to_owned(),
         }
