@@ -9,7 +9,7 @@ use super::algorithm::Algorithm;
 use super::base64url;
 use super::fault::Fault;
 use crate::bytes::same;
-use crate::node::Node;
+use crate::node::flat::{Flat, Kind, Value};
 use crate::reason::Denial;
 
 /// Longest token unless the policy says otherwise, in bytes.
@@ -150,27 +150,29 @@ struct Header {
 
 impl Header {
     fn parse(text: &[u8]) -> Result<Self, Fault> {
-        let header = Node::read(text).ok_or(Fault::malformed("the header is not JSON"))?;
-        if !matches!(header, Node::Map(_)) {
+        let mut tree = None;
+        let header = Flat::read(text, &mut tree);
+        let header = header.as_ref().ok_or(Fault::malformed("the header is not JSON"))?.root();
+        if !matches!(header.kind(), Kind::Map) {
             return Err(Fault::malformed("the header is not an object"));
         }
         if let Some((_, why)) = REFUSED.iter().find(|(name, _)| header.member(name).is_some()) {
             return Err(Fault::malformed(why));
         }
-        if TEXTS.iter().any(|name| matches!(text_member(&header, name), Err(NotText))) {
+        if TEXTS.iter().any(|name| matches!(text_member(header, name), Err(NotText))) {
             return Err(Fault::malformed("a member of the header is not a text"));
         }
-        let kind = text_member(&header, "typ").unwrap_or_default();
-        let content = text_member(&header, "cty").unwrap_or_default().unwrap_or_default();
+        let kind = text_member(header, "typ").unwrap_or_default();
+        let content = text_member(header, "cty").unwrap_or_default().unwrap_or_default();
         if subtype(content).eq_ignore_ascii_case("jwt") {
             return Err(Fault::malformed("the payload is another token"));
         }
-        let key_id = match text_member(&header, "kid") {
+        let key_id = match text_member(header, "kid") {
             Ok(None) => None,
             Ok(Some(id)) if (1..=MAX_KEY_ID).contains(&id.len()) => Some(id.into()),
             _ => return Err(Fault::malformed("`kid` is not a text of 1 to 256 bytes")),
         };
-        let algorithm = match text_member(&header, "alg") {
+        let algorithm = match text_member(header, "alg") {
             Ok(Some(name)) => Algorithm::parse(name),
             Ok(None) | Err(NotText) => None,
         };
@@ -185,8 +187,8 @@ impl Header {
 /// A member that is there and of another type. Wrong type is never absent.
 struct NotText;
 
-fn text_member<'n>(node: &'n Node<'_>, name: &str) -> Result<Option<&'n str>, NotText> {
-    node.member(name).map(|value| value.as_text().ok_or(NotText)).transpose()
+fn text_member<'h>(header: Value<'h>, name: &str) -> Result<Option<&'h str>, NotText> {
+    header.member(name).map(|value| value.as_text().ok_or(NotText)).transpose()
 }
 
 /// A media type without the `application/` that may be left out (RFC 7515 section 4.1.9).
