@@ -73,9 +73,9 @@ impl<'c> Registered<'c> {
         if self.end(rules) <= now {
             return Err(Fault::new(Denial::TokenExpired, "`exp` has passed"));
         }
-        // Compared with the leeway added on our side: neither sum can overflow.
-        let latest = now.saturating_add(nanoseconds(rules.leeway));
-        let is_ahead = |date: Option<u64>| date.is_some_and(|date| instant(date) > latest);
+        // Dates are whole seconds, so the second that it is decides.
+        let latest = now.unix_seconds().saturating_add(rules.leeway);
+        let is_ahead = |date: Option<u64>| date.is_some_and(|date| date > latest);
         if is_ahead(self.not_before) {
             return Err(Fault::new(Denial::TokenNotYetValid, "`nbf` is still to come"));
         }
@@ -179,19 +179,16 @@ fn date(claim: Option<Value<'_>>, why: &'static str) -> Result<Option<u64>, Faul
 
 /// A text or a list of texts (RFC 7519 section 4.1.3).
 fn check_audience_type(audience: Option<Value<'_>>) -> Result<(), Fault> {
-    let good = audience.is_none_or(|audience| {
-        let is_text = |value: Value<'_>| matches!(value.kind(), Kind::Text(_));
-        let is_list = matches!(audience.kind(), Kind::List);
-        is_text(audience) || is_list && audience.inner().all(is_text)
+    let good = audience.is_none_or(|audience| match audience.kind() {
+        Kind::Text(_) => true,
+        Kind::List => audience.inner().all(|entry| matches!(entry.kind(), Kind::Text(_))),
+        _ => false,
     });
     if good { Ok(()) } else { Err(Fault::malformed("`aud` is not a text or a list of texts")) }
 }
 
-/// As many as there are, or as a number can say. `saturating_mul` would compute 128 bits, in a function.
-const fn nanoseconds(seconds: u64) -> u64 {
-    if seconds <= u64::MAX / SECOND { seconds.wrapping_mul(SECOND) } else { u64::MAX }
-}
-
+/// The instant, or the last one that there is. `saturating_mul` would compute 128 bits.
 fn instant(seconds: u64) -> Timestamp {
-    Timestamp::from_unix_nanos(nanoseconds(seconds))
+    let is_there = seconds <= u64::MAX / SECOND;
+    Timestamp::from_unix_nanos(if is_there { seconds.wrapping_mul(SECOND) } else { u64::MAX })
 }

@@ -55,15 +55,15 @@ impl<'t> Jws<'t> {
     /// # Errors
     /// `token_malformed`, or `token_algorithm` where `alg` names none that exists here.
     pub fn parse(text: &'t [u8], max: usize) -> Result<Self, Fault> {
-        Self::parse_after(text, max, &LastHeader::default())
+        Self::parse_after(text, max, &LastHeader::default()).map(|(jws, _)| jws)
     }
 
-    /// The same, where the header may be the last one again.
+    /// The same, where the header may be the last one again, and whether it is.
     pub(crate) fn parse_after(
         text: &'t [u8],
         max: usize,
         last: &LastHeader,
-    ) -> Result<Self, Fault> {
+    ) -> Result<(Self, bool), Fault> {
         if text.len() > max {
             return Err(Fault::malformed("longer than the policy allows"));
         }
@@ -80,7 +80,7 @@ impl<'t> Jws<'t> {
         };
         let Header { algorithm, key_id, kind } = header;
         let Parts { signed, payload, signature, .. } = parts;
-        Ok(Self { algorithm, key_id, kind, signed, payload, signature })
+        Ok((Self { algorithm, key_id, kind, signed, payload, signature }, known.is_some()))
     }
 }
 
@@ -92,9 +92,6 @@ pub(crate) struct LastHeader(Option<(Box<[u8]>, Header)>);
 impl LastHeader {
     /// Keeps the header of a token that was verified.
     pub(crate) fn keep(&mut self, jws: &Jws<'_>) {
-        if self.of(jws.signed).is_some() {
-            return;
-        }
         let text = jws.signed.split(|byte| *byte == b'.').next().unwrap_or_default();
         let (algorithm, key_id, kind) = (jws.algorithm, jws.key_id.clone(), jws.kind.clone());
         self.0 = Some((text.into(), Header { algorithm, key_id, kind }));

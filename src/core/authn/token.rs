@@ -172,7 +172,7 @@ impl TokenRules {
         last: &mut LastHeader,
         named: &mut Option<IssuerId>,
     ) -> Result<Verdict, Fault> {
-        let jws = Jws::parse_after(text, self.max_size, last)?;
+        let (jws, has_last_header) = Jws::parse_after(text, self.max_size, last)?;
         let mut tree = None;
         let claims = Flat::read(&jws.payload, &mut tree);
         let claims = claims.as_ref().ok_or(Fault::malformed("the payload is not JSON"))?.root();
@@ -203,7 +203,9 @@ impl TokenRules {
             }
             Err(fault) => return Err(fault),
         };
-        last.keep(&jws);
+        if !has_last_header {
+            last.keep(&jws);
+        }
         self.signed(&registered, subject, rules, key_id, against)
     }
 

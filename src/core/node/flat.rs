@@ -52,8 +52,12 @@ impl<'s> Flat<'s> {
 fn push<'t>(slots: &mut Vec<Slot<'t>>, name: &'t str, node: &'t Node<'_>) {
     let place = slots.len();
     slots.push(Slot { name: name.as_bytes(), kind: node.kind(), size: 1 });
-    node.items().iter().for_each(|item| push(slots, "", item));
-    node.members().iter().for_each(|(name, value)| push(slots, name, value));
+    for item in node.items() {
+        push(slots, "", item);
+    }
+    for (name, value) in node.members() {
+        push(slots, name, value);
+    }
     close(slots, place);
 }
 

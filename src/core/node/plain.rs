@@ -42,9 +42,9 @@ fn value<'t>(
         b'0'..=b'9' => number(text, at)?,
         b'[' => (Kind::List, after(at)),
         b'{' => (Kind::Map, after(at)),
-        b't' => (Kind::Bool(true), word(text, at, "true")?),
-        b'f' => (Kind::Bool(false), word(text, at, "false")?),
-        b'n' => (Kind::Null, word(text, at, "null")?),
+        b't' => (Kind::Bool(true), word(text, at, "true")?.get()),
+        b'f' => (Kind::Bool(false), word(text, at, "false")?.get()),
+        b'n' => (Kind::Null, word(text, at, "null")?.get()),
         _ => return None,
     };
     let place = slots.len();
@@ -69,9 +69,9 @@ const fn after(at: usize) -> usize {
 }
 
 /// The place behind a word.
-fn word(text: &str, at: usize, word: &str) -> Option<usize> {
-    let rest = text.as_bytes().get(at..)?;
-    rest.starts_with(word.as_bytes()).then_some(at.wrapping_add(word.len()))
+fn word(text: &str, at: usize, word: &str) -> Option<End> {
+    let is_there = text.as_bytes().get(at..)?.starts_with(word.as_bytes());
+    if is_there { End::new(at.wrapping_add(word.len())) } else { None }
 }
 
 /// A whole number. A point, an exponent or one more digit is not what may follow a value.
