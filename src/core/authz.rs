@@ -1,5 +1,8 @@
 //! Scopes: what a principal may do and what a route asks for.
 
+use std::cmp::Ordering;
+
+use crate::bytes::same;
 use crate::sorted::{sort, sort_by};
 
 /// Position of a scope in its [`ScopeTable`].
@@ -13,14 +16,15 @@ pub(crate) struct ScopeSetId(pub(crate) u32);
 /// Some scopes, and how they are written to an upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ScopeSet {
-    members: Box<[ScopeId]>,
+    /// By position, each once.
+    members: Vec<ScopeId>,
     /// The scopes by name, with single spaces between (RFC 6749 section 3.3).
     text: Box<str>,
 }
 
 impl ScopeSet {
     /// A set with its text as it is given.
-    pub(crate) fn new(members: Vec<ScopeId>, text: &str) -> Self {
+    pub(crate) fn new(members: Vec<ScopeId>, text: String) -> Self {
         Self { members: in_order(members), text: text.into() }
     }
 
@@ -34,12 +38,12 @@ impl ScopeSet {
 }
 
 /// By position, each once.
-fn in_order(mut members: Vec<ScopeId>) -> Box<[ScopeId]> {
+fn in_order(mut members: Vec<ScopeId>) -> Vec<ScopeId> {
     if !members.is_sorted() {
         sort(&mut members);
     }
     members.dedup();
-    members.into()
+    members
 }
 
 /// Every scope and every set of scopes of a policy. Scopes are compared as whole words, with case:
@@ -47,7 +51,7 @@ fn in_order(mut members: Vec<ScopeId>) -> Box<[ScopeId]> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScopeTable {
     names: Box<[Box<str>]>,
-    /// The scopes in the order of their names.
+    /// The scopes in the [`order`] of their names.
     by_name: Box<[ScopeId]>,
     sets: Box<[ScopeSet]>,
     empty: ScopeSet,
@@ -58,28 +62,33 @@ impl ScopeTable {
         let mut table = Self { names: names.into(), ..Self::default() };
         let mut by_name: Vec<ScopeId> =
             (0..).zip(&table.names).map(|(position, _)| ScopeId(position)).collect();
-        sort_by(&mut by_name, |one, other| table.name(*one).cmp(table.name(*other)));
+        sort_by(&mut by_name, |one, other| order(table.name(*one), table.name(*other)));
         table.by_name = by_name.into();
         table.sets = sets.into_iter().map(|members| table.set_of(members)).collect();
         table
     }
 
     /// A set with its text, sorted by position.
-    fn set_of(&self, members: Vec<ScopeId>) -> ScopeSet {
+    pub(crate) fn set_of(&self, members: Vec<ScopeId>) -> ScopeSet {
         let members = in_order(members);
-        let text = self.names_of(members.iter().copied()).collect::<Vec<_>>().join(" ");
+        let lengths = members.iter().map(|id| self.name(*id).len().saturating_add(1));
+        let length = lengths.fold(0, usize::saturating_add).saturating_sub(1);
+        // As long as it gets, so that no end of it is to be given back.
+        let mut text = String::with_capacity(length);
+        for id in &members {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(self.name(*id));
+        }
         ScopeSet { members, text: text.into() }
-    }
-
-    /// Those of some scopes that are in a set too, with their text.
-    pub(crate) fn both(&self, mut some: Vec<ScopeId>, set: &ScopeSet) -> ScopeSet {
-        some.retain(|id| set.contains(*id));
-        self.set_of(some)
     }
 
     /// The scope of a name.
     pub(crate) fn find(&self, name: &str) -> Option<ScopeId> {
-        let at = self.by_name.binary_search_by(|id| self.name(*id).cmp(name)).ok()?;
+        let is_it = |own: &str| same(own.as_bytes(), name.as_bytes());
+        let compare = |own: &str| if is_it(own) { Ordering::Equal } else { order(own, name) };
+        let at = self.by_name.binary_search_by(|id| compare(self.name(*id))).ok()?;
         self.by_name.get(at).copied()
     }
 
@@ -92,12 +101,22 @@ impl ScopeTable {
         usize::try_from(id.0).ok().and_then(|at| self.sets.get(at)).unwrap_or(&self.empty)
     }
 
+    /// The set of no scopes.
+    pub(crate) fn empty(&self) -> &ScopeSet {
+        &self.empty
+    }
+
     pub(crate) fn names_of(
         &self,
         scopes: impl Iterator<Item = ScopeId>,
     ) -> impl Iterator<Item = &str> {
         scopes.map(|scope| self.name(scope))
     }
+}
+
+/// Shorter names first: most are told apart without being read.
+fn order(one: &str, other: &str) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }
 
 /// What a route asks of a principal's scopes.

@@ -12,12 +12,12 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    // Sixteen at a time where there are so many. The last ones overlap with those before, so that none is
-    // left over.
-    if let (Some(last), Some(other_last)) = (one.last_chunk(), other.last_chunk()) {
-        let pairs = one.as_chunks().0.iter().zip(other.as_chunks().0);
+    // Sixteen at a time where there are so many, from the end on. The first ones overlap with those behind
+    // them, so that none is left over.
+    if let (Some(first), Some(other_first)) = (one.first_chunk(), other.first_chunk()) {
+        let pairs = one.as_rchunks().1.iter().zip(other.as_rchunks().1);
         let differences = pairs.fold(0, |seen, (a, b)| seen | differ(a, b));
-        return differences | differ(last, other_last) == 0;
+        return differences | differ(first, other_first) == 0;
     }
     if let (Some(first), Some(other_first)) = (one.first_chunk(), other.first_chunk())
         && let (Some(last), Some(other_last)) = (one.last_chunk(), other.last_chunk())

@@ -1,9 +1,10 @@
-//! A document as it was written: a tree of values that borrows its texts from the source. Policies,
-//! key sets and tokens are read by it alike.
+//! A document as it was written: a tree of values that borrows its texts from the source. Policies and
+//! key sets are read by it, and tokens where they are not plain.
 //!
 //! Nothing is judged here but the notation itself: JSON as RFC 8259 has it, without two members of
 //! one name, and not nested deeper than [`MAX_DEPTH`].
 
+pub(crate) mod flat;
 mod plain;
 
 use std::borrow::Cow;
@@ -52,12 +53,6 @@ impl<'t> Node<'t> {
             ..JsonFault::default()
         })?;
         Self::parse_text(text)
-    }
-
-    /// The same for tokens, fast where the text is plain, and nothing said of a fault.
-    pub(crate) fn read(text: &'t [u8]) -> Option<Self> {
-        let text = str::from_utf8(text).ok()?;
-        plain::read(text).or_else(|| Self::parse_text(text).ok())
     }
 
     fn parse_text(text: &'t str) -> Result<Self, JsonFault> {

@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use crate::node::Node;
+use crate::node::flat::{Kind, Value};
 
 /// Most entries that are read of a claim that is a list. RFC 7519 sets no bound, a token's size does.
 const MAX_ENTRIES: usize = 256;
@@ -29,17 +30,17 @@ impl ClaimPath {
     }
 
     /// What stands there. A path through something that is not an object leads nowhere.
-    pub(crate) fn find<'n, 't>(&self, claims: &'n Node<'t>) -> Option<&'n Node<'t>> {
-        self.0.iter().try_fold(claims, |node, name| node.member(name))
+    pub(crate) fn find<'c>(&self, claims: Value<'c>) -> Option<Value<'c>> {
+        self.0.iter().try_fold(claims, |value, name| value.member(name))
     }
 
     /// The text there, for who asks whose token it is.
     ///
     /// # Errors
     /// `token_malformed` for anything else: wrong type is never absent.
-    pub(crate) fn text<'n>(&self, claims: &'n Node<'_>) -> Result<Option<&'n str>, Fault> {
+    pub(crate) fn text<'c>(&self, claims: Value<'c>) -> Result<Option<&'c str>, Fault> {
         let why = "a claim that says whose the token is is not a text";
-        self.find(claims).map(|node| node.as_text().ok_or(Fault::malformed(why))).transpose()
+        self.find(claims).map(|value| value.as_text().ok_or(Fault::malformed(why))).transpose()
     }
 }
 
@@ -61,13 +62,18 @@ pub(crate) enum Scalar {
 
 impl Scalar {
     /// `None` for `null`, lists, objects, and numbers that a double does not hold exactly.
-    pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
-        match node {
-            Node::Text(text) => Some(Self::Text(text.as_ref().into())),
-            Node::Number(number) => decimal(*number).map(|_| Self::Number(*number)),
-            Node::Bool(flag) => Some(Self::Bool(*flag)),
-            Node::Null | Node::List(_) | Node::Map(_) => None,
+    pub(crate) fn read(kind: Kind<'_>) -> Option<Self> {
+        match kind {
+            Kind::Text(text) => Some(Self::Text(text.into())),
+            Kind::Number(number) => decimal(number).map(|_| Self::Number(number)),
+            Kind::Bool(flag) => Some(Self::Bool(flag)),
+            Kind::Null | Kind::List | Kind::Map => None,
         }
+    }
+
+    /// The same of a document's value.
+    pub(crate) fn of(node: &Node<'_>) -> Option<Self> {
+        Self::read(node.kind())
     }
 
     fn write(&self, out: &mut String) {
@@ -82,11 +88,17 @@ impl Scalar {
 impl ClaimValue {
     /// `None` for what no condition can hold for: `null`, objects, numbers that are not exact, lists
     /// of more than 256 entries.
-    pub(crate) fn read(node: &Node<'_>) -> Option<Self> {
-        match node {
-            Node::List(items) if items.len() > MAX_ENTRIES => None,
-            Node::List(items) => Some(Self::List(items.iter().filter_map(Scalar::read).collect())),
-            _ => Scalar::read(node).map(Self::One),
+    pub(crate) fn read(value: Value<'_>) -> Option<Self> {
+        match value.kind() {
+            Kind::List if value.inner().count() > MAX_ENTRIES => None,
+            Kind::List => {
+                let mut scalars = Vec::new();
+                for item in value.inner() {
+                    scalars.extend(Scalar::read(item.kind()));
+                }
+                Some(Self::List(scalars.into()))
+            }
+            kind => Scalar::read(kind).map(Self::One),
         }
     }
 
@@ -218,30 +230,36 @@ pub(crate) fn escape(out: &mut String, text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::flat::Flat;
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn value(json: &str) -> Option<ClaimValue> {
-        let node = Node::from_json(json.as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
-        ClaimValue::read(&node)
+        let mut tree = None;
+        Flat::read(json.as_bytes(), &mut tree).and_then(|flat| ClaimValue::read(flat.root()))
     }
 
     fn scalar(json: &str) -> Scalar {
-        let node = Node::from_json(json.as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
-        Scalar::read(&node).unwrap_or_else(|| panic!("{json}"))
+        let mut tree = None;
+        let flat = Flat::read(json.as_bytes(), &mut tree);
+        flat.and_then(|flat| Scalar::read(flat.root().kind())).unwrap_or_else(|| panic!("{json}"))
     }
 
     #[test]
     fn a_path_leads_through_objects_only() {
         let claims = r#"{"a":{"b":{"c":"x"}},"a.b":1,"l":[{"c":1}]}"#;
-        let claims = Node::from_json(claims.as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
-        let at = |text: &str| ClaimPath::dotted(text).and_then(|path| path.find(&claims)).is_some();
+        let mut tree = None;
+        let claims = Flat::read(claims.as_bytes(), &mut tree).unwrap_or_else(|| panic!("{claims}"));
+        let at = |text: &str| {
+            ClaimPath::dotted(text).and_then(|path| path.find(claims.root())).is_some()
+        };
         assert!(at("a") && at("a.b") && at("a.b.c"));
         assert!(!at("a.b.c.d") && !at("l.c") && !at("l.0") && !at("b") && !at("A"));
         let claims = r#"{"https://example.com/roles":["a"]}"#;
-        let claims = Node::from_json(claims.as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
+        let mut tree = None;
+        let claims = Flat::read(claims.as_bytes(), &mut tree).unwrap_or_else(|| panic!("{claims}"));
         let path = ClaimPath::dotted(r"https://example\.com/roles");
-        assert!(path.and_then(|path| path.find(&claims)).is_some());
+        assert!(path.and_then(|path| path.find(claims.root())).is_some());
         assert!(
             ["", ".", "a.", ".a", "a..b", "a\\", "a\\b"]
                 .iter()

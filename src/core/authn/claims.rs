@@ -3,7 +3,8 @@
 use super::fault::Fault;
 use super::issuer::{Cutoff, Issuer};
 use super::jws::subtype;
-use crate::node::Node;
+use crate::bytes::same;
+use crate::node::flat::{Flat, Kind, Value};
 use crate::reason::Denial;
 use crate::time::{SECOND, Timestamp};
 
@@ -13,8 +14,8 @@ const LAST: u64 = 253_402_300_799;
 /// Registered claims of the right types, and nothing said yet about their values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registered<'c> {
-    pub(crate) claims: &'c Node<'c>,
-    audience: Option<&'c Node<'c>>,
+    pub(crate) claims: Value<'c>,
+    audience: Option<Value<'c>>,
     pub(crate) issuer: &'c str,
     pub(crate) token_id: Option<&'c str>,
     expires: u64,
@@ -24,14 +25,15 @@ pub(crate) struct Registered<'c> {
 
 impl<'c> Registered<'c> {
     /// A claim of another type than its own refuses the token: wrong type is never absent.
-    pub(crate) fn read(claims: &'c Node<'c>) -> Result<Self, Fault> {
-        let Node::Map(members) = claims else {
+    pub(crate) fn read(claims: Value<'c>) -> Result<Self, Fault> {
+        if !matches!(claims.kind(), Kind::Map) {
             return Err(Fault::malformed("the payload is not an object"));
-        };
+        }
         let (mut iss, mut sub, mut aud, mut exp) = (None, None, None, None);
         let (mut nbf, mut iat, mut jti) = (None, None, None);
-        for (name, value) in members {
-            let place = match name.as_bytes() {
+        for claim in claims.inner() {
+            let Ok(name) = <&[u8; 3]>::try_from(claim.name()) else { continue };
+            let place = match name {
                 b"iss" => &mut iss,
                 b"sub" => &mut sub,
                 b"aud" => &mut aud,
@@ -41,7 +43,7 @@ impl<'c> Registered<'c> {
                 b"jti" => &mut jti,
                 _ => continue,
             };
-            *place = Some(value);
+            *place = Some(claim);
         }
         text(sub, "`sub` is not a text")?;
         check_audience_type(aud)?;
@@ -71,9 +73,9 @@ impl<'c> Registered<'c> {
         if self.end(rules) <= now {
             return Err(Fault::new(Denial::TokenExpired, "`exp` has passed"));
         }
-        // Compared with the leeway added on our side: neither sum can overflow.
-        let latest = now.saturating_add(rules.leeway.saturating_mul(SECOND));
-        let is_ahead = |date: Option<u64>| date.is_some_and(|date| instant(date) > latest);
+        // Dates are whole seconds, so the second that it is decides.
+        let latest = now.unix_seconds().saturating_add(rules.leeway);
+        let is_ahead = |date: Option<u64>| date.is_some_and(|date| date > latest);
         if is_ahead(self.not_before) {
             return Err(Fault::new(Denial::TokenNotYetValid, "`nbf` is still to come"));
         }
@@ -91,13 +93,13 @@ impl<'c> Registered<'c> {
 
     fn is_for(&self, audiences: &[Box<str>]) -> bool {
         let is_ours = |text: Option<&str>| {
-            text.is_some_and(|text| audiences.iter().any(|audience| **audience == *text))
+            text.is_some_and(|text| {
+                audiences.iter().any(|ours| same(ours.as_bytes(), text.as_bytes()))
+            })
         };
-        match self.audience {
-            Some(Node::List(entries)) => entries.iter().any(|entry| is_ours(entry.as_text())),
-            Some(value) => is_ours(value.as_text()),
-            None => false,
-        }
+        self.audience.is_some_and(|audience| {
+            is_ours(audience.as_text()) || audience.inner().any(|entry| is_ours(entry.as_text()))
+        })
     }
 
     /// Whether the policy revokes this token, signed by the key of this id.
@@ -133,8 +135,10 @@ impl<'c> Registered<'c> {
 /// # Errors
 /// `token_malformed`, or `token_issuer` where there is no `iss`.
 pub fn check_claims(payload: &[u8]) -> Result<(), Fault> {
-    let claims = Node::read(payload).ok_or(Fault::malformed("the payload is not JSON"))?;
-    Registered::read(&claims).map(|_| ())
+    let mut tree = None;
+    let claims =
+        Flat::read(payload, &mut tree).ok_or(Fault::malformed("the payload is not JSON"))?;
+    Registered::read(claims.root()).map(|_| ())
 }
 
 /// Whether a token may be of this type (RFC 8725 section 3.11). Types are media types and compared
@@ -154,35 +158,37 @@ pub(crate) fn check_type(kind: Option<&str>, rules: &Issuer) -> Result<(), Fault
     }
 }
 
-fn text<'c>(claim: Option<&'c Node<'_>>, why: &'static str) -> Result<Option<&'c str>, Fault> {
+fn text<'c>(claim: Option<Value<'c>>, why: &'static str) -> Result<Option<&'c str>, Fault> {
     claim.map(|value| value.as_text().ok_or(Fault::malformed(why))).transpose()
 }
 
 /// A `NumericDate` in whole seconds, rounded down; from the epoch to the year 9999.
-fn date(claim: Option<&Node<'_>>, why: &'static str) -> Result<Option<u64>, Fault> {
+fn date(claim: Option<Value<'_>>, why: &'static str) -> Result<Option<u64>, Fault> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
         clippy::cast_sign_loss,
         reason = "the range is checked before, and is exact in a double"
     )]
-    let read = |value: &Node<'_>| match value {
-        Node::Number(number) if (0.0..=LAST as f64).contains(number) => Ok(number.floor() as u64),
+    let read = |value: Value<'_>| match value.kind() {
+        Kind::Number(number) if (0.0..=LAST as f64).contains(&number) => Ok(number.floor() as u64),
         _ => Err(Fault::malformed(why)),
     };
     claim.map(read).transpose()
 }
 
 /// A text or a list of texts (RFC 7519 section 4.1.3).
-fn check_audience_type(audience: Option<&Node<'_>>) -> Result<(), Fault> {
-    let good = match audience {
-        None | Some(Node::Text(_)) => true,
-        Some(Node::List(entries)) => entries.iter().all(|entry| entry.as_text().is_some()),
-        Some(_) => false,
-    };
+fn check_audience_type(audience: Option<Value<'_>>) -> Result<(), Fault> {
+    let good = audience.is_none_or(|audience| match audience.kind() {
+        Kind::Text(_) => true,
+        Kind::List => audience.inner().all(|entry| matches!(entry.kind(), Kind::Text(_))),
+        _ => false,
+    });
     if good { Ok(()) } else { Err(Fault::malformed("`aud` is not a text or a list of texts")) }
 }
 
+/// The instant, or the last one that there is. `saturating_mul` would compute 128 bits.
 fn instant(seconds: u64) -> Timestamp {
-    Timestamp::from_unix_nanos(seconds.saturating_mul(SECOND))
+    let is_there = seconds <= u64::MAX / SECOND;
+    Timestamp::from_unix_nanos(if is_there { seconds.wrapping_mul(SECOND) } else { u64::MAX })
 }

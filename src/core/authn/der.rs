@@ -41,13 +41,17 @@ pub(crate) fn ed25519_spki(key: &[u8]) -> Vec<u8> {
 
 /// `Ecdsa-Sig-Value` (RFC 3279 section 2.2.3) from the two halves of a JOSE signature.
 pub(crate) fn ecdsa_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
-    // Both heads, and the zeros that may stand before the numbers; then the outer head.
+    // Three heads, and the zeros that may stand before the numbers.
     const MORE: usize = 8;
-    let mut numbers = Vec::with_capacity(r.len().saturating_add(s.len()).saturating_add(MORE));
-    integer(&mut numbers, r);
-    integer(&mut numbers, s);
-    let mut signature = Vec::with_capacity(numbers.len().saturating_add(MORE));
-    element(&mut signature, SEQUENCE, &numbers);
+    let mut signature = Vec::with_capacity(r.len().saturating_add(s.len()).saturating_add(MORE));
+    // The longest halves, those of P-384, make 102 bytes: a length of one byte, known afterwards.
+    signature.extend_from_slice(&[SEQUENCE, 0]);
+    integer(&mut signature, r);
+    integer(&mut signature, s);
+    let length = signature.len().saturating_sub(2);
+    if let (Some(place), Ok(length @ 0..=0x7f)) = (signature.get_mut(1), u8::try_from(length)) {
+        *place = length;
+    }
     signature
 }
 

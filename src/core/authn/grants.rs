@@ -2,52 +2,67 @@
 
 use super::issuer::Issuer;
 use crate::authz::{ScopeId, ScopeSet, ScopeTable};
-use crate::node::Node;
+use crate::node::flat::{Kind, Value};
 use crate::sorted::sort;
 
-/// The token's scopes and those of its roles, as they are known to the policy. Words that the policy
-/// does not know grant nothing; they are kept in the text for the upstream.
-pub(crate) fn scopes(claims: &Node<'_>, rules: &Issuer, table: &ScopeTable) -> ScopeSet {
-    let mut words = Vec::new();
-    each_word(rules.scopes.find(claims), &mut |word| {
-        if is_scope_token(word) {
+/// The token's scopes and those of its roles, as they are known to the policy; of a consumer's token those
+/// that the consumer holds too. Words that the policy does not know grant nothing; where it is no
+/// consumer's token, they are kept in the text for the upstream.
+pub(crate) fn scopes(
+    claims: Value<'_>,
+    rules: &Issuer,
+    table: &ScopeTable,
+    held: Option<&ScopeSet>,
+) -> ScopeSet {
+    let (mut words, mut known) = (Vec::new(), Vec::new());
+    each_word(rules.scopes.find(claims), |word| {
+        // What the policy knows is a scope-token.
+        known.extend(table.find(word));
+        if held.is_none() && is_scope_token(word) {
             words.push(word);
         }
     });
-    each_of_roles(claims, rules, &mut |scope| words.push(table.name(scope)));
+    each_of_roles(claims, rules, |scope| {
+        known.push(scope);
+        words.push(table.name(scope));
+    });
+    if let Some(held) = held {
+        known.retain(|scope| held.contains(*scope));
+        return table.set_of(known);
+    }
     if !words.is_sorted() {
         sort(&mut words);
     }
     words.dedup();
-    ScopeSet::new(known(claims, rules, table), &words.join(" "))
-}
-
-/// Those of them that the policy knows, in any order. What the policy knows is a scope-token.
-pub(crate) fn known(claims: &Node<'_>, rules: &Issuer, table: &ScopeTable) -> Vec<ScopeId> {
-    let mut known = Vec::new();
-    each_word(rules.scopes.find(claims), &mut |word| {
-        if let Some(scope) = table.find(word) {
-            known.push(scope);
-        }
-    });
-    each_of_roles(claims, rules, &mut |scope| known.push(scope));
-    known
+    ScopeSet::new(known, words.join(" "))
 }
 
 /// The words of a claim: of a text, what stands between single spaces (RFC 6749 section 3.3); of a
 /// list, its texts. Anything else is none.
-fn each_word<'n>(claim: Option<&'n Node<'_>>, take: &mut dyn FnMut(&'n str)) {
-    match claim {
-        Some(Node::Text(text)) => text.split(' ').for_each(take),
-        Some(Node::List(items)) => items.iter().filter_map(Node::as_text).for_each(take),
+fn each_word<'c>(claim: Option<Value<'c>>, mut take: impl FnMut(&'c str)) {
+    let Some(claim) = claim else { return };
+    match claim.kind() {
+        Kind::Text(mut text) => loop {
+            // By bytes: `split` would look for a character.
+            let end = text.bytes().take_while(|byte| *byte != b' ').count();
+            let Some((word, rest)) = text.split_at_checked(end) else { return };
+            take(word);
+            let Some(rest) = rest.get(1..) else { return };
+            text = rest;
+        },
+        Kind::List => claim.inner().filter_map(Value::as_text).for_each(take),
         _ => {}
     }
 }
 
 /// The scopes of the token's roles.
-fn each_of_roles(claims: &Node<'_>, rules: &Issuer, take: &mut dyn FnMut(ScopeId)) {
+fn each_of_roles(claims: Value<'_>, rules: &Issuer, mut take: impl FnMut(ScopeId)) {
     let Some(roles) = &rules.roles else { return };
-    for role in roles.path.find(claims).map(Node::items).unwrap_or_default() {
+    let Some(list) = roles.path.find(claims).filter(|claim| matches!(claim.kind(), Kind::List))
+    else {
+        return;
+    };
+    for role in list.inner() {
         let scopes = role.as_text().and_then(|role| roles.scopes.get(role));
         for scope in scopes.map(|scopes| &**scopes).unwrap_or_default() {
             take(*scope);

@@ -1,6 +1,8 @@
 //! What a policy makes of one token by itself, without a request: for the operator, who has a token
 //! that is refused and wants to know why.
 
+use std::rc::Rc;
+
 use super::fault::Fault;
 use super::issuer::Issuer;
 use super::signature::SignatureVerifier;
@@ -27,7 +29,7 @@ pub struct Caller<'p> {
     /// The consumer whose token it is.
     pub consumer: Option<&'p Consumer>,
     /// The `kid` of the key that signed, where it has one.
-    pub key_id: Option<Box<str>>,
+    pub key_id: Option<Rc<str>>,
     /// What the token lets it do, with spaces between.
     pub scopes: Box<str>,
     /// The first instant at which the token is refused, leeway included.
@@ -67,8 +69,8 @@ impl Policy {
                 return Err(Fault::new(Denial::ConsumerDisabled, "its consumer is disabled"));
             }
             let scopes = token.scopes.text().into();
-            let (name, key_id, end) = (token.name, token.key_id, token.end);
-            Ok(Caller { name, consumer, key_id, scopes, end })
+            let (name, key_id) = (token.name.clone(), token.key_id.clone());
+            Ok(Caller { name, consumer, key_id, scopes, end: token.end })
         });
         Judged { issuer: id.and_then(|id| rules.issuer(id)), verdict: caller }
     }

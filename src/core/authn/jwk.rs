@@ -1,9 +1,12 @@
 //! One key of an issuer, as a JSON Web Key (RFC 7517): read strictly, for verification only.
 
+use std::rc::Rc;
+
 use super::algorithm::{Algorithm, KeyKind};
 use super::base64url;
 use super::jws::MAX_KEY_ID;
 use super::signature::{PublicKey, Unusable};
+use crate::bytes::same;
 use crate::node::Node;
 
 /// Members that only a private or symmetric key has (RFC 7518 section 6).
@@ -12,7 +15,7 @@ const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 /// A public key with its name and the one algorithm that it verifies.
 #[derive(Debug)]
 pub struct VerificationKey {
-    id: Option<Box<str>>,
+    id: Option<Rc<str>>,
     algorithm: Algorithm,
     public: PublicKey,
 }
@@ -55,7 +58,7 @@ impl VerificationKey {
         if !matches!(jwk, Node::Map(_)) {
             return Err(KeyFault::NotAnObject);
         }
-        let id = key_id(jwk)?;
+        let id = key_id(jwk)?.map(Rc::from);
         let kty = text(jwk, "kty")?.ok_or(KeyFault::Member("kty"))?;
         if kty == "oct" {
             return Err(KeyFault::Symmetric);
@@ -88,6 +91,16 @@ impl VerificationKey {
         self.id.as_deref()
     }
 
+    /// Whether this is the key's `kid`.
+    pub(crate) fn has_id(&self, id: &str) -> bool {
+        self.id().is_some_and(|own| same(own.as_bytes(), id.as_bytes()))
+    }
+
+    /// Its `kid`, shared with the tokens that it has signed.
+    pub(crate) fn shared_id(&self) -> Option<Rc<str>> {
+        self.id.clone()
+    }
+
     /// The only algorithm that the key verifies.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -100,10 +113,10 @@ impl VerificationKey {
 }
 
 /// The `kid` of a key, also of one that is not used.
-pub(crate) fn key_id(jwk: &Node<'_>) -> Result<Option<Box<str>>, KeyFault> {
+pub(crate) fn key_id<'n>(jwk: &'n Node<'_>) -> Result<Option<&'n str>, KeyFault> {
     match jwk.member("kid").map(Node::as_text) {
         None => Ok(None),
-        Some(Some(id)) if (1..=MAX_KEY_ID).contains(&id.len()) => Ok(Some(id.into())),
+        Some(Some(id)) if (1..=MAX_KEY_ID).contains(&id.len()) => Ok(Some(id)),
         Some(_) => Err(KeyFault::KeyId),
     }
 }

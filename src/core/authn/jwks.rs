@@ -87,19 +87,18 @@ impl KeySet {
             return Err(SetFault::TooManyKeys);
         }
         let ids: Vec<_> = jwks.iter().map(|jwk| key_id(jwk).ok().flatten()).collect();
-        let is_shared = |id: &Option<Box<str>>| {
-            id.is_some() && ids.iter().filter(|other| *other == id).count() > 1
-        };
+        let is_shared =
+            |id: Option<&str>| id.is_some() && ids.iter().filter(|other| **other == id).count() > 1;
         let (mut keys, mut findings) = (Vec::new(), Vec::new());
         for (position, (jwk, id)) in jwks.iter().zip(&ids).enumerate() {
-            let read = if is_shared(id) {
+            let read = if is_shared(*id) {
                 Err(KeyFault::DuplicateKeyId)
             } else {
                 VerificationKey::read(jwk, allowed)
             };
             match read {
                 Ok(key) => keys.push(key),
-                Err(fault) => findings.push(KeyFinding { position, id: id.clone(), fault }),
+                Err(fault) => findings.push(KeyFinding { position, id: id.map(Box::from), fault }),
             }
         }
         let findings = findings.into_boxed_slice();
@@ -126,7 +125,7 @@ impl KeySet {
 
     /// Whether a key of the set has this id, used or not: fetching the set again would not help.
     pub(crate) fn knows(&self, id: &str) -> bool {
-        self.keys.iter().any(|key| key.id() == Some(id))
+        self.keys.iter().any(|key| key.has_id(id))
             || self.findings.iter().any(|finding| finding.id.as_deref() == Some(id))
     }
 
@@ -151,7 +150,7 @@ impl KeySet {
     fn find(&self, jws: &Jws<'_>) -> Result<&VerificationKey, Fault> {
         let unknown = |why| Fault::new(Denial::TokenKeyUnknown, why);
         if let Some(id) = jws.key_id.as_deref() {
-            let key = self.keys.iter().find(|key| key.id() == Some(id));
+            let key = self.keys.iter().find(|key| key.has_id(id));
             let key = key.ok_or(unknown("the issuer has no usable key of this `kid`"))?;
             return if key.algorithm() == jws.algorithm {
                 Ok(key)

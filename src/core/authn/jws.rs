@@ -9,7 +9,7 @@ use super::algorithm::Algorithm;
 use super::base64url;
 use super::fault::Fault;
 use crate::bytes::same;
-use crate::node::Node;
+use crate::node::flat::{Flat, Kind, Value};
 use crate::reason::Denial;
 
 /// Longest token unless the policy says otherwise, in bytes.
@@ -55,15 +55,15 @@ impl<'t> Jws<'t> {
     /// # Errors
     /// `token_malformed`, or `token_algorithm` where `alg` names none that exists here.
     pub fn parse(text: &'t [u8], max: usize) -> Result<Self, Fault> {
-        Self::parse_after(text, max, &LastHeader::default())
+        Self::parse_after(text, max, &LastHeader::default()).map(|(jws, _)| jws)
     }
 
-    /// The same, where the header may be the last one again.
+    /// The same, where the header may be the last one again, and whether it is.
     pub(crate) fn parse_after(
         text: &'t [u8],
         max: usize,
         last: &LastHeader,
-    ) -> Result<Self, Fault> {
+    ) -> Result<(Self, bool), Fault> {
         if text.len() > max {
             return Err(Fault::malformed("longer than the policy allows"));
         }
@@ -80,7 +80,7 @@ impl<'t> Jws<'t> {
         };
         let Header { algorithm, key_id, kind } = header;
         let Parts { signed, payload, signature, .. } = parts;
-        Ok(Self { algorithm, key_id, kind, signed, payload, signature })
+        Ok((Self { algorithm, key_id, kind, signed, payload, signature }, known.is_some()))
     }
 }
 
@@ -92,9 +92,6 @@ pub(crate) struct LastHeader(Option<(Box<[u8]>, Header)>);
 impl LastHeader {
     /// Keeps the header of a token that was verified.
     pub(crate) fn keep(&mut self, jws: &Jws<'_>) {
-        if self.of(jws.signed).is_some() {
-            return;
-        }
         let text = jws.signed.split(|byte| *byte == b'.').next().unwrap_or_default();
         let (algorithm, key_id, kind) = (jws.algorithm, jws.key_id.clone(), jws.kind.clone());
         self.0 = Some((text.into(), Header { algorithm, key_id, kind }));
@@ -150,27 +147,29 @@ struct Header {
 
 impl Header {
     fn parse(text: &[u8]) -> Result<Self, Fault> {
-        let header = Node::read(text).ok_or(Fault::malformed("the header is not JSON"))?;
-        if !matches!(header, Node::Map(_)) {
+        let mut tree = None;
+        let header = Flat::read(text, &mut tree);
+        let header = header.as_ref().ok_or(Fault::malformed("the header is not JSON"))?.root();
+        if !matches!(header.kind(), Kind::Map) {
             return Err(Fault::malformed("the header is not an object"));
         }
         if let Some((_, why)) = REFUSED.iter().find(|(name, _)| header.member(name).is_some()) {
             return Err(Fault::malformed(why));
         }
-        if TEXTS.iter().any(|name| matches!(text_member(&header, name), Err(NotText))) {
+        if TEXTS.iter().any(|name| matches!(text_member(header, name), Err(NotText))) {
             return Err(Fault::malformed("a member of the header is not a text"));
         }
-        let kind = text_member(&header, "typ").unwrap_or_default();
-        let content = text_member(&header, "cty").unwrap_or_default().unwrap_or_default();
+        let kind = text_member(header, "typ").unwrap_or_default();
+        let content = text_member(header, "cty").unwrap_or_default().unwrap_or_default();
         if subtype(content).eq_ignore_ascii_case("jwt") {
             return Err(Fault::malformed("the payload is another token"));
         }
-        let key_id = match text_member(&header, "kid") {
+        let key_id = match text_member(header, "kid") {
             Ok(None) => None,
             Ok(Some(id)) if (1..=MAX_KEY_ID).contains(&id.len()) => Some(id.into()),
             _ => return Err(Fault::malformed("`kid` is not a text of 1 to 256 bytes")),
         };
-        let algorithm = match text_member(&header, "alg") {
+        let algorithm = match text_member(header, "alg") {
             Ok(Some(name)) => Algorithm::parse(name),
             Ok(None) | Err(NotText) => None,
         };
@@ -185,8 +184,8 @@ impl Header {
 /// A member that is there and of another type. Wrong type is never absent.
 struct NotText;
 
-fn text_member<'n>(node: &'n Node<'_>, name: &str) -> Result<Option<&'n str>, NotText> {
-    node.member(name).map(|value| value.as_text().ok_or(NotText)).transpose()
+fn text_member<'h>(header: Value<'h>, name: &str) -> Result<Option<&'h str>, NotText> {
+    header.member(name).map(|value| value.as_text().ok_or(NotText)).transpose()
 }
 
 /// A media type without the `application/` that may be left out (RFC 7515 section 4.1.9).

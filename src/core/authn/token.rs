@@ -2,6 +2,7 @@
 //! for revocation and whose it is: a flood of bad tokens costs no more than reading them.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use super::claim_value::{ClaimPath, ClaimValue, escape, header_value, is_plain};
 use super::claims::{Registered, check_type};
@@ -11,8 +12,9 @@ use super::issuer::{Issuer, IssuerId};
 use super::jws::{Jws, LastHeader};
 use super::signature::SignatureVerifier;
 use super::tokens::{Keyring, Keys};
-use crate::authz::{ScopeId, ScopeSet, ScopeTable};
-use crate::node::Node;
+use crate::authz::{ScopeSet, ScopeTable};
+use crate::bytes::same;
+use crate::node::flat::{Flat, Value};
 use crate::policy::{Consumer, ConsumerId};
 use crate::reason::Denial;
 use crate::time::Timestamp;
@@ -47,11 +49,13 @@ pub(crate) struct Token {
     pub(crate) issuer: IssuerId,
     /// Who it is where it is no consumer's: the issuer's name, a colon, the claim that names the caller.
     pub(crate) name: Box<str>,
+    /// Where in the name that claim begins.
+    pub(crate) subject_at: usize,
     /// The same, as a header can hold it, where that is something else.
     pub(crate) header_name: Option<Box<str>>,
     /// Whose it is.
     pub(crate) consumer: Option<ConsumerId>,
-    pub(crate) key_id: Option<Box<str>>,
+    pub(crate) key_id: Option<Rc<str>>,
     /// Its `jti`.
     pub(crate) id: Option<Box<str>>,
     /// The first instant at which it is refused, leeway included.
@@ -69,7 +73,7 @@ pub(crate) struct Token {
 impl Token {
     /// The claim that names the caller.
     pub(crate) fn subject(&self) -> &str {
-        self.name.split_once(':').map_or("", |(_, subject)| subject)
+        self.name.get(self.subject_at..).unwrap_or_default()
     }
 
     /// The name, as a header can hold it.
@@ -92,11 +96,11 @@ impl Token {
 /// What becomes of a token.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    Verified(Token),
+    Verified(Rc<Token>),
     /// It cannot be judged before the issuer's keys are fetched: there are none, or none of its `kid`.
     NeedsKeys(IssuerId, Option<Box<str>>, Fault),
     /// Its signature is good, and the policy bars it all the same.
-    Barred(Token, Fault),
+    Barred(Rc<Token>, Fault),
     /// Refused, and the issuer that it names, where there is one.
     Refused(Option<IssuerId>, Fault),
 }
@@ -107,9 +111,9 @@ impl Keys {
         &self,
         jws: &Jws<'_>,
         verifier: &mut dyn SignatureVerifier,
-    ) -> Result<Option<&str>, Fault> {
+    ) -> Result<Option<Rc<str>>, Fault> {
         match self {
-            Self::Public(set) => set.verify(jws, verifier).map(|key| key.id()),
+            Self::Public(set) => set.verify(jws, verifier).map(|key| key.shared_id()),
             Self::Secret(secrets) => secrets.verify(jws).map(|()| None),
         }
     }
@@ -133,11 +137,10 @@ pub(crate) struct Against<'p> {
 }
 
 impl Against<'_> {
-    /// Those of some scopes that a consumer holds too.
-    fn within(&self, granted: Vec<ScopeId>, consumer: ConsumerId) -> ScopeSet {
+    /// The scopes that a consumer holds.
+    fn held_by(&self, consumer: ConsumerId) -> &ScopeSet {
         let holder = usize::try_from(consumer.0).ok().and_then(|at| self.consumers.get(at));
-        let held = holder.map(|holder| self.scopes.set(holder.scopes));
-        held.map_or_else(ScopeSet::default, |held| self.scopes.both(granted, held))
+        holder.map_or(self.scopes.empty(), |holder| self.scopes.set(holder.scopes))
     }
 }
 
@@ -169,9 +172,11 @@ impl TokenRules {
         last: &mut LastHeader,
         named: &mut Option<IssuerId>,
     ) -> Result<Verdict, Fault> {
-        let jws = Jws::parse_after(text, self.max_size, last)?;
-        let claims = Node::read(&jws.payload).ok_or(Fault::malformed("the payload is not JSON"))?;
-        let registered = Registered::read(&claims)?;
+        let (jws, has_last_header) = Jws::parse_after(text, self.max_size, last)?;
+        let mut tree = None;
+        let claims = Flat::read(&jws.payload, &mut tree);
+        let claims = claims.as_ref().ok_or(Fault::malformed("the payload is not JSON"))?.root();
+        let registered = Registered::read(claims)?;
         // Keys are looked up under the issuer that the token names, never across.
         let rules = self
             .find(registered.issuer)
@@ -182,7 +187,7 @@ impl TokenRules {
         }
         check_type(jws.kind.as_deref(), rules)?;
         registered.check(rules, against.now)?;
-        let subject = subject(&claims, rules)?;
+        let subject = subject(claims, rules)?;
         let needs_keys = |fault| {
             let key_id = jws.key_id.as_deref().map(Box::from);
             Ok(Verdict::NeedsKeys(rules.id, key_id, fault))
@@ -198,7 +203,9 @@ impl TokenRules {
             }
             Err(fault) => return Err(fault),
         };
-        last.keep(&jws);
+        if !has_last_header {
+            last.keep(&jws);
+        }
         self.signed(&registered, subject, rules, key_id, against)
     }
 
@@ -208,11 +215,11 @@ impl TokenRules {
         registered: &Registered<'_>,
         subject: &str,
         rules: &Issuer,
-        key_id: Option<&str>,
+        key_id: Option<Rc<str>>,
         against: Against<'_>,
     ) -> Result<Verdict, Fault> {
         let claims = registered.claims;
-        let barred = if registered.is_revoked(rules, key_id)? {
+        let barred = if registered.is_revoked(rules, key_id.as_deref())? {
             Some(Fault::new(Denial::TokenRevoked, "the policy revokes it"))
         } else {
             None
@@ -225,23 +232,22 @@ impl TokenRules {
                 (None, barred.or(Some(Fault::new(Denial::ConsumerAmbiguous, why))))
             }
         };
-        let scopes = match consumer {
-            None => grants::scopes(claims, rules, against.scopes),
-            Some(id) => against.within(grants::known(claims, rules, against.scopes), id),
-        };
-        let token = Token {
+        let held = consumer.map(|id| against.held_by(id));
+        let scopes = grants::scopes(claims, rules, against.scopes, held);
+        let token = Rc::new(Token {
             issuer: rules.id,
             name: [&*rules.name, ":", subject].concat().into(),
+            subject_at: rules.name.len().saturating_add(1),
             header_name: header_name(rules, subject),
             consumer,
-            key_id: key_id.map(Box::from),
+            key_id,
             id: registered.token_id.map(Box::from),
             end: registered.end(rules),
             scopes,
             claims: self.claims.iter().map(|path| kept(path, claims)).collect(),
             headers: self.told(claims),
             record: OnceCell::new(),
-        };
+        });
         Ok(match barred {
             None => Verdict::Verified(token),
             Some(fault) => Verdict::Barred(token, fault),
@@ -249,7 +255,7 @@ impl TokenRules {
     }
 
     /// What the upstream is told of a token's claims.
-    fn told(&self, claims: &Node<'_>) -> Box<[(u16, Box<str>)]> {
+    fn told(&self, claims: Value<'_>) -> Box<[(u16, Box<str>)]> {
         let told = (0..).zip(&self.headers).filter_map(|(position, (path, _))| {
             Some((position, header_value(&kept(path, claims)?)?.into_boxed_str()))
         });
@@ -257,13 +263,13 @@ impl TokenRules {
     }
 
     fn find(&self, issuer: &str) -> Option<&Issuer> {
-        self.issuers.iter().find(|rules| *rules.url == *issuer)
+        self.issuers.iter().find(|rules| same(rules.url.as_bytes(), issuer.as_bytes()))
     }
 }
 
 /// The claim that names the caller.
-fn subject<'c>(claims: &'c Node<'_>, rules: &Issuer) -> Result<&'c str, Fault> {
-    let subject = rules.subject.find(claims).and_then(Node::as_text);
+fn subject<'c>(claims: Value<'c>, rules: &Issuer) -> Result<&'c str, Fault> {
+    let subject = rules.subject.find(claims).and_then(Value::as_text);
     subject
         .filter(|subject| (1..=MAX_SUBJECT).contains(&subject.len()))
         .ok_or(Fault::malformed("the claim that names the caller is not a text of 1 to 256 bytes"))
@@ -278,7 +284,7 @@ fn header_name(rules: &Issuer, subject: &str) -> Option<Box<str>> {
     Some(name.into())
 }
 
-fn kept(path: &ClaimPath, claims: &Node<'_>) -> Option<ClaimValue> {
+fn kept(path: &ClaimPath, claims: Value<'_>) -> Option<ClaimValue> {
     path.find(claims).and_then(ClaimValue::read)
 }
 
@@ -291,7 +297,7 @@ enum Owner {
     Several,
 }
 
-fn owner(claims: &Node<'_>, rules: &Issuer) -> Result<Owner, Fault> {
+fn owner(claims: Value<'_>, rules: &Issuer) -> Result<Owner, Fault> {
     let mut owner = Owner::Nobody;
     for (path, by_value) in rules.owners.iter() {
         let Some(found) = path.text(claims)?.and_then(|value| by_value.get(value)) else {

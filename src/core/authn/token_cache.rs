@@ -169,6 +169,7 @@ mod tests {
         Rc::new(Token {
             issuer: ISSUER,
             name: "corp:alpha".into(),
+            subject_at: 5,
             header_name: None,
             consumer: None,
             key_id: None,

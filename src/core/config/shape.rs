@@ -13,7 +13,7 @@ use super::diagnostic::{Report, code};
 use super::forms;
 use super::grammar::{Choice, Field, Form, Kind, POLICY, Presence, Shape};
 use super::place::Place;
-use crate::authn::claim_value::Scalar;
+use crate::authn::claim_value::decimal;
 use crate::node::Node;
 use crate::sorted::{rank_of, sort_by_rank};
 
@@ -103,7 +103,7 @@ impl Checker<'_> {
             Node::Number(number) => {
                 self.out.push(b'n');
                 self.out.extend(number.to_bits().to_le_bytes());
-                if Scalar::read(node).is_none() {
+                if decimal(*number).is_none() {
                     let message =
                         "is too large, or has too many digits, to be told from its neighbours";
                     let help = "ask the issuer for a text";

@@ -161,7 +161,6 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
         };
         match rules.verify(text, against, &mut tokens.verifier, &mut tokens.last_header) {
             Verdict::Verified(token) => {
-                let token = Rc::new(token);
                 tokens.cache.insert(spot, text, &tokens.keyring, &token, self.now);
                 let issuer = rules.issuer(token.issuer).ok_or(Denial::TokenIssuer)?;
                 Ok((issuer, token))
@@ -169,7 +168,7 @@ impl<'p, 'r, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, 'r, S,
             Verdict::Barred(token, fault) => {
                 let issuer = rules.issuer(token.issuer).ok_or(Denial::TokenIssuer)?;
                 let consumer = token.consumer.and_then(|id| policy.consumer(id));
-                let credential = Credential::Token { issuer, token: Rc::new(token) };
+                let credential = Credential::Token { issuer, token };
                 self.decision.claimed = Some(Principal { consumer, credential });
                 Err(self.refuse_token(Some(issuer), fault).into())
             }

@@ -42,7 +42,7 @@ fn the_last_header_is_only_itself() {
                 (jws.algorithm, kid, kind, jws.signed.to_vec(), jws.payload, jws.signature)
             })
         };
-        let after = Jws::parse_after(text.as_bytes(), DEFAULT_SIZE, &last);
+        let after = Jws::parse_after(text.as_bytes(), DEFAULT_SIZE, &last).map(|(jws, _)| jws);
         let alone = seen(Jws::parse(text.as_bytes(), DEFAULT_SIZE));
         assert_eq!(seen(after), alone, "{text}");
         alone.is_ok()

@@ -132,7 +132,7 @@ fn judge_at(
     rules.verify(token.as_bytes(), against, verifier, &mut LastHeader::default())
 }
 
-fn verdict(rules: &TokenRules, token: &str) -> Result<Token, Denial> {
+fn verdict(rules: &TokenRules, token: &str) -> Result<Rc<Token>, Denial> {
     match judge(rules, token) {
         Verdict::Verified(token) => Ok(token),
         Verdict::NeedsKeys(.., fault) | Verdict::Barred(_, fault) | Verdict::Refused(_, fault) => {

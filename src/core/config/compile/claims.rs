@@ -73,7 +73,7 @@ fn must(
     place: &Place<'_>,
     report: &mut Report,
 ) -> Option<Must> {
-    let scalar = |field| node.member(field).and_then(Scalar::read);
+    let scalar = |field| node.member(field).and_then(Scalar::of);
     if let Some(scalar) = scalar("equals") {
         return Some(Must::Hold(Condition::Equals(scalar)));
     }
@@ -81,7 +81,7 @@ fn must(
         return Some(Must::Hold(Condition::Contains(scalar)));
     }
     if node.member("one_of").is_some() {
-        let scalars = read::items(node, "one_of").iter().filter_map(Scalar::read).collect();
+        let scalars = read::items(node, "one_of").iter().filter_map(Scalar::of).collect();
         return Some(Must::Hold(Condition::OneOf(scalars)));
     }
     let parameter = read::text(node, "path_parameter")?;
