@@ -40,6 +40,14 @@ impl<'o> Object<'o> {
         out.into()
     }
 
+    /// The first members of an object as they stand in it.
+    #[inline]
+    pub(crate) fn begun(&mut self, members: &[u8]) -> &mut Self {
+        self.empty = false;
+        self.out.extend_from_slice(members);
+        self
+    }
+
     /// Members that were written before. The object has others already.
     #[inline]
     pub(crate) fn written(&mut self, members: &[u8]) {
