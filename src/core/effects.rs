@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use crate::authn::SourceStrip;
 use crate::authn::bearer::{Bearer, bearer};
 use crate::authn::extract::Source;
+use crate::bytes::ByteSet;
 use crate::decision::{Decision, Outcome};
 use crate::few::Few;
 use crate::json::{Object, member, push_number};
@@ -180,9 +181,8 @@ impl<'r> Decision<'_, 'r> {
 
     /// The request's id, where it is a word that can be repeated to the caller.
     fn request_id(&self) -> Option<&'r str> {
-        let good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let id = self.headers.request_id.one()?;
-        str::from_utf8(id).ok().filter(|_| id.len() <= 64 && id.iter().all(good))
+        if id.len() <= 64 && WORD.has_all(id) { str::from_utf8(id).ok() } else { None }
     }
 }
 
@@ -216,6 +216,10 @@ impl Reply {
         }
     }
 }
+
+/// What a request's id may be made of that is repeated to the caller.
+static WORD: ByteSet =
+    ByteSet::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
 
 /// Bytes that the lines of an ordinary reply take, and those that its body takes at most with a request's
 /// id: then each is written in one piece of memory.
