@@ -186,8 +186,8 @@ proptest! {
             match decision.effects() {
                 Effects::Forward(_) => None,
                 Effects::Reply(reply) => {
-                    let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after");
-                    wait.and_then(|(_, wait)| wait.parse::<u64>().ok())
+                    let wait = reply.headers.iter().find(|(name, _)| *name == b"retry-after");
+                    wait.and_then(|(_, wait)| str::from_utf8(wait).ok()?.parse::<u64>().ok())
                 }
             }
         };

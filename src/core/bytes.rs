@@ -1,6 +1,10 @@
 //! Looking at bytes eight at a time. On `wasm32-wasip1` a comparison of slices is the C library's, which
 //! takes one at a time: a token of 700 bytes would cost more than all other checks of its request.
 
+mod set;
+
+pub(crate) use set::ByteSet;
+
 /// A bit for every byte.
 const ONES: u64 = u64::MAX / 0xff;
 /// The top bit of every byte.
@@ -40,26 +44,6 @@ pub(crate) fn holds(text: &[u8], byte: u8) -> bool {
         || !rest.iter().all(|other| *other != byte)
 }
 
-/// Whether all bytes are printable ASCII, and none of them a quote or a backslash.
-#[inline]
-pub(crate) fn are_plain(text: &[u8]) -> bool {
-    let (words, rest) = text.as_chunks();
-    words.iter().all(|bytes| are_plain_in(word(*bytes))) && rest.iter().all(|byte| is_plain(*byte))
-}
-
-/// Whether a byte is printable ASCII, and neither a quote nor a backslash.
-pub(crate) const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
-}
-
-/// A byte's top bit is set in a term where the byte is below a bound or equal to one; what borrows from
-/// the next byte has been found itself, so nothing is missed.
-const fn are_plain_in(word: u64) -> bool {
-    let is_control = word.wrapping_sub(ONES << 5) & !word;
-    let is_refused = is_in(b'"', word) | is_in(b'\\', word) | is_in(0x7f, word);
-    (word | is_control | is_refused) & TOPS == 0
-}
-
 /// Sets the top bit of the first place where a byte stands in a word, and perhaps others after it.
 const fn is_in(byte: u8, word: u64) -> u64 {
     let word = word ^ ONES.wrapping_mul(byte as u64);
@@ -86,8 +70,6 @@ mod tests {
                     let mut long = [other; 35];
                     long[4 * place] = byte;
                     assert_eq!(same(&long, &[other; 35]), byte == other, "{long:?}");
-                    let expected = text.iter().all(|byte| is_plain(*byte));
-                    assert_eq!(are_plain(&text), expected, "{text:?}");
                     assert_eq!(holds(&text, b'_'), text.contains(&b'_'));
                     assert_eq!(same(&text, &[other; 9]), byte == other, "{text:?}");
                 }

@@ -76,7 +76,7 @@ fn split(text: &[u8]) -> Option<(Address, u16)> {
     let bracketed = address.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
     let address = match bracketed {
         Some(inside) => Address::parse(inside).filter(|_| inside.contains(&b':')),
-        None => Address::parse(address).filter(|_| !address.contains(&b':')),
+        None => Address::parse_v4(address),
     };
     Some((address?, port))
 }

@@ -2,6 +2,7 @@
 
 mod challenge;
 mod limits;
+mod lines;
 mod schedule;
 
 use std::borrow::Cow;
@@ -9,12 +10,15 @@ use std::borrow::Cow;
 use crate::authn::SourceStrip;
 use crate::authn::bearer::{Bearer, bearer};
 use crate::authn::extract::Source;
+use crate::bytes::ByteSet;
 use crate::decision::{Decision, Outcome};
 use crate::few::Few;
-use crate::json::{Object, member};
+use crate::json::{Object, member, push_number};
 use crate::limit::Charge;
 use crate::reason::{Denial, Public};
 use crate::request::Field;
+
+pub use lines::Lines;
 
 /// The one effect of a decision.
 #[derive(Debug)]
@@ -32,9 +36,6 @@ pub enum Effects<'d> {
     Reply(Reply),
 }
 
-/// Names and values of lines for a response.
-pub type ResponseLines = Few<(Cow<'static, str>, String), 2>;
-
 /// Edits to a request that goes on, and to the response that will come.
 #[derive(Debug, Default)]
 pub struct Forward<'d> {
@@ -43,7 +44,7 @@ pub struct Forward<'d> {
     /// Request headers to set after that, replacing every line of the name.
     pub set: Few<(&'d str, Cow<'d, [u8]>), 4>,
     /// Response headers to add.
-    pub response: ResponseLines,
+    pub response: Lines,
     /// What the response's headers are to be held against when they come: see [`Policy::charge`].
     ///
     /// [`Policy::charge`]: crate::Policy::charge
@@ -58,7 +59,7 @@ pub struct Reply {
     /// gRPC status, for callers that speak gRPC.
     pub grpc_status: Option<u8>,
     /// Response headers.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Lines,
     /// The problem body (RFC 9457), or the message for gRPC callers.
     pub body: Vec<u8>,
     /// The exact reason, for Envoy's response code details.
@@ -81,20 +82,20 @@ impl<'r> Decision<'_, 'r> {
         forward.remove.extend(self.headers.stripped.iter().copied());
         self.strip_sources(&mut forward);
         self.set_identity(&mut forward);
-        if !self.only_observes() {
-            forward.response.extend(named(self.limit_headers().into_iter().flatten()));
+        let is_told = !self.only_observes();
+        if is_told {
+            self.add_limit_headers(&mut forward.response);
         }
         forward.charges = self.charges();
-        let mut others = self.schedule_headers();
-        if !self.only_observes() {
-            self.add_legacy_limit_headers(&mut others);
+        self.add_schedule_headers(&mut forward.response);
+        if is_told {
+            self.add_legacy_limit_headers(&mut forward.response);
         }
-        forward.response.extend(named(others));
         let key = self.principal.as_ref().and_then(|principal| principal.key());
         let retiring = key.filter(|key| key.is_retiring());
         if let (Some(key), Some(header)) = (retiring, &self.policy.retiring_header) {
             let end = key.expires.map_or_else(|| "true".to_owned(), |end| end.to_string());
-            forward.response.push((Cow::Owned(header.to_string()), end));
+            forward.response.add(header, &end);
         }
         forward
     }
@@ -161,72 +162,81 @@ impl<'r> Decision<'_, 'r> {
     }
 
     fn reply(&self, denial: Denial) -> Reply {
-        let mut reply = Reply::bare(denial, self.headers.is_grpc());
         let public = denial.public();
-        let scopes = || self.policy.scopes.names_of(self.missing.iter().copied());
-        reply.headers.extend(self.challenges(denial));
+        let mut reply = Reply::head(denial, self.headers.is_grpc());
+        let lines = &mut reply.headers;
+        self.add_challenges(public, lines);
         if public == Public::RateLimited {
-            reply.headers.push(("retry-after", self.retry_after().to_string()));
-            reply.headers.extend(self.limit_headers().into_iter().flatten());
-            self.add_legacy_limit_headers(&mut reply.headers);
+            lines.write("retry-after", |out| push_number(out, self.retry_after()));
+            self.add_limit_headers(lines);
+            self.add_legacy_limit_headers(lines);
         }
-        reply.headers.extend(self.schedule_headers());
+        self.add_schedule_headers(lines);
         if reply.grpc_status.is_none() {
-            reply.body = problem(public, self.request_id(), scopes());
+            let scopes = self.policy.scopes.names_of(self.missing.iter().copied());
+            reply.body = problem(public, self.request_id(), scopes);
         }
         reply
     }
 
     /// The request's id, where it is a word that can be repeated to the caller.
-    fn request_id(&self) -> Option<&'r [u8]> {
-        let good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        self.headers.request_id.one().filter(|id| id.len() <= 64 && id.iter().all(good))
+    fn request_id(&self) -> Option<&'r str> {
+        let id = self.headers.request_id.one()?;
+        if id.len() <= 64 && WORD.has_all(id) { str::from_utf8(id).ok() } else { None }
     }
 }
 
 impl Reply {
     /// A reply that knows nothing but its reason: for a filter without a policy, or whose host failed.
     pub fn bare(denial: Denial, is_grpc: bool) -> Self {
-        let public = denial.public();
-        let mut reply = Self {
-            status: public.status(),
-            grpc_status: is_grpc.then_some(public.grpc_status()),
-            headers: Vec::new(),
-            body: Vec::new(),
-            details: denial.code(),
-        };
-        if is_grpc {
-            reply.body = public.detail().as_bytes().to_vec();
-        } else {
-            reply.headers.push(("content-type", "application/problem+json".to_owned()));
-            reply.body = problem(public, None, [].into_iter());
+        let mut reply = Self::head(denial, is_grpc);
+        if !is_grpc {
+            reply.body = problem(denial.public(), None, [].into_iter());
         }
         reply
     }
+
+    /// All of a reply but a problem body, and what a decision knows.
+    fn head(denial: Denial, is_grpc: bool) -> Self {
+        let public = denial.public();
+        let mut headers = Lines::default();
+        headers.reserve(ROOM);
+        let mut body = Vec::new();
+        if is_grpc {
+            body.extend_from_slice(public.detail().as_bytes());
+        } else {
+            headers.add("content-type", "application/problem+json");
+        }
+        Self {
+            status: public.status(),
+            grpc_status: is_grpc.then_some(public.grpc_status()),
+            headers,
+            body,
+            details: denial.code(),
+        }
+    }
 }
+
+/// What a request's id may be made of that is repeated to the caller.
+static WORD: ByteSet =
+    ByteSet::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
+
+/// Bytes that the lines of an ordinary reply take, and those that its body takes at most with a request's
+/// id: then each is written in one piece of memory.
+const ROOM: usize = 384;
 
 /// A problem details object (RFC 9457 section 3).
 fn problem<'s>(
     public: Public,
-    request_id: Option<&[u8]>,
+    request_id: Option<&str>,
     missing_scopes: impl Iterator<Item = &'s str>,
 ) -> Vec<u8> {
-    let mut body = Vec::with_capacity(256);
+    let mut body = Vec::with_capacity(ROOM);
     let mut object = Object::open(&mut body);
-    object
-        .text(member!("type"), Some(public.problem_type().as_bytes()))
-        .text(member!("title"), Some(public.title().as_bytes()))
-        .number(member!("status"), public.status().into())
-        .text(member!("detail"), Some(public.detail().as_bytes()))
-        .texts(member!("missing_scopes"), missing_scopes)
-        .text(member!("request_id"), request_id);
+    object.begun(public.problem().as_bytes()).texts(member!("missing_scopes"), missing_scopes);
+    if let Some(id) = request_id {
+        object.word(member!("request_id"), id);
+    }
     object.close();
     body
-}
-
-/// Lines of a response as they are kept until it comes.
-fn named(
-    lines: impl IntoIterator<Item = (&'static str, String)>,
-) -> impl Iterator<Item = (Cow<'static, str>, String)> {
-    lines.into_iter().map(|(name, value)| (Cow::Borrowed(name), value))
 }

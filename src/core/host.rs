@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
+use crate::bytes::ByteSet;
 use crate::path::Fault;
 
 /// Longest host, in bytes with its port: a name of 253 and `:65535`, or an address in brackets.
 const MAX_HOST: usize = 260;
+
+/// What a host is made of that is in canonical form, unless it is an IPv6 address.
+static LOWER_NAME: ByteSet = ByteSet::of(b"abcdefghijklmnopqrstuvwxyz0123456789-_.");
 
 /// Lower-case host without port and without the root's trailing dot (RFC 9110 section 4.2.3).
 ///
@@ -21,36 +25,31 @@ pub(crate) fn canonical(authority: &[u8]) -> Result<Cow<'_, str>, Fault> {
     let Ok(text) = str::from_utf8(authority) else {
         return Err("the host holds a byte outside ASCII");
     };
+    if is_canonical(authority) {
+        return Ok(Cow::Borrowed(text));
+    }
     let host = without_port(text)?;
     if let Some(inside) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         // An address has many spellings (RFC 4291 section 2.2) and one recommended one (RFC 5952).
         let address: Ipv6Addr = inside.parse().map_err(|_| "the host is not an IPv6 address")?;
         return Ok(Cow::Owned(format!("[{address}]")));
     }
-    let host = host.strip_suffix('.').unwrap_or(host);
-    match has_upper_case(host) {
-        Some(false) => Ok(Cow::Borrowed(host)),
-        Some(true) => Ok(Cow::Owned(host.to_ascii_lowercase())),
-        None => Err("the host is not a name"),
-    }
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    if is_canonical(host.as_bytes()) { Ok(Cow::Owned(host)) } else { Err("the host is not a name") }
 }
 
-/// Whether a name has upper-case letters; `None` where it is no name: labels that are not empty, with
-/// dots between.
+/// Whether a host is in canonical form by the looks of it: a name without anything to fold or to take off.
+/// Nearly all are.
 #[inline]
-fn has_upper_case(host: &str) -> Option<bool> {
-    let (mut label_is_empty, mut has_upper_case) = (true, false);
-    for byte in host.bytes() {
-        if !is_label_byte(byte) && (byte != b'.' || label_is_empty) {
-            return None;
-        }
-        label_is_empty = byte == b'.';
-        has_upper_case |= byte.is_ascii_uppercase();
-    }
-    (!label_is_empty).then_some(has_upper_case)
+fn is_canonical(host: &[u8]) -> bool {
+    let is_dot = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b'.');
+    let is_empty_label = |pair: &[u8]| matches!(pair, b"..");
+    LOWER_NAME.has_all(host)
+        && !is_dot(host.first())
+        && !is_dot(host.last())
+        && !host.windows(2).any(is_empty_label)
 }
 
-#[inline]
 fn without_port(text: &str) -> Result<&str, Fault> {
     let find = |wanted| text.bytes().position(|byte| byte == wanted);
     let end = if text.starts_with('[') {
@@ -74,10 +73,6 @@ pub(crate) fn port(digits: &[u8]) -> Option<u16> {
         Some(number.saturating_mul(10).saturating_add(digit))
     })?;
     u16::try_from(number).ok().filter(|_| !digits.is_empty())
-}
-
-const fn is_label_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 #[cfg(test)]

@@ -1,10 +1,21 @@
 //! Writing JSON: the few forms that audit records and problem bodies need, in ASCII only.
 
 use crate::authn::key_text;
-use crate::bytes::{are_plain, is_plain};
+use crate::bytes::ByteSet;
+use crate::time::two_digits;
 
 /// Longest text of one member, in bytes of its source; what is longer is cut and marked.
 pub(crate) const MAX_TEXT: usize = 512;
+
+/// Printable ASCII but for the quote and the backslash: what stands in JSON as it is.
+static PLAIN: ByteSet = ByteSet::of(
+    b" !#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~",
+);
+
+/// The same without the underscore, without which no text holds a key.
+static KEYLESS: ByteSet = ByteSet::of(
+    b" !#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^`abcdefghijklmnopqrstuvwxyz{|}~",
+);
 
 /// The name of a member as it is written: behind a comma, in quotes, with a colon, and the quote that
 /// begins a text.
@@ -40,6 +51,14 @@ impl<'o> Object<'o> {
         out.into()
     }
 
+    /// The first members of an object as they stand in it.
+    #[inline]
+    pub(crate) fn begun(&mut self, members: &[u8]) -> &mut Self {
+        self.empty = false;
+        self.out.extend_from_slice(members);
+        self
+    }
+
     /// Members that were written before. The object has others already.
     #[inline]
     pub(crate) fn written(&mut self, members: &[u8]) {
@@ -52,7 +71,6 @@ impl<'o> Object<'o> {
     }
 
     /// A text of any bytes; no member at all for `None`.
-    #[inline]
     pub(crate) fn text(&mut self, name: Member, value: Option<&[u8]>) -> &mut Self {
         if let Some(value) = value {
             self.begin(name.0);
@@ -95,10 +113,13 @@ impl<'o> Object<'o> {
     }
 
     /// A text that a caller chose. A key that strayed into it is not repeated.
-    #[inline]
     pub(crate) fn callers(&mut self, name: Member, value: Option<&[u8]>) -> &mut Self {
-        let value = value.map(|value| value.get(..=MAX_TEXT).unwrap_or(value));
-        self.text(name, value.map(key_text::without_keys).as_deref())
+        let Some(value) = value else { return self };
+        if value.len() <= MAX_TEXT && KEYLESS.has_all(value) {
+            return self.plain(name, |out| out.extend_from_slice(value));
+        }
+        let value = value.get(..=MAX_TEXT).unwrap_or(value);
+        self.text(name, Some(&key_text::without_keys(value)))
     }
 
     #[inline]
@@ -186,13 +207,12 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &[u8]) {
     string_after_quote(out, text);
 }
 
-#[inline]
 fn string_after_quote(out: &mut Vec<u8>, text: &[u8]) {
     let (kept, cut) = match text.split_at_checked(MAX_TEXT) {
         Some((kept, rest)) if !rest.is_empty() => (kept, true),
         _ => (text, false),
     };
-    if are_plain(kept) {
+    if PLAIN.has_all(kept) {
         out.extend_from_slice(kept);
     } else {
         for chunk in kept.utf8_chunks() {
@@ -209,8 +229,24 @@ fn string_after_quote(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Writes a number in decimal digits.
-#[inline]
 pub(crate) fn push_number(out: &mut Vec<u8>, value: u64) {
+    match value {
+        0..100 => {
+            let [tens, ones] = two_digits(value);
+            if value >= 10 {
+                out.push(tens);
+            }
+            out.push(ones);
+        }
+        100..10_000 => {
+            push_number(out, value / 100);
+            out.extend_from_slice(&two_digits(value % 100));
+        }
+        10_000.. => push_long_number(out, value),
+    }
+}
+
+fn push_long_number(out: &mut Vec<u8>, value: u64) {
     // Division of 64 bits costs several times that of 32, and few numbers need it.
     let Ok(mut rest) = u32::try_from(value) else {
         push_number(out, value / 1_000_000_000);
@@ -235,7 +271,7 @@ pub(crate) fn push_number(out: &mut Vec<u8>, value: u64) {
 
 fn push(out: &mut Vec<u8>, character: char) {
     match u8::try_from(character) {
-        Ok(byte) if is_plain(byte) => out.push(byte),
+        Ok(byte) if PLAIN.has(byte) => out.push(byte),
         Ok(byte @ (b'"' | b'\\')) => out.extend_from_slice(&[b'\\', byte]),
         _ => {
             for unit in character.encode_utf16(&mut [0; 2]) {
@@ -293,6 +329,17 @@ mod tests {
                     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
                 assert_eq!(back.ends_with("..."), filler.len() * length > MAX_TEXT);
             }
+        }
+    }
+
+    #[test]
+    fn numbers_have_their_digits() {
+        let ends = (0..64).flat_map(|bit| [1_u64 << bit, u64::MAX >> bit]);
+        let tens = (0..20).map(|power| 10_u64.pow(power)).flat_map(|ten| [ten - 1, ten, ten + 1]);
+        for number in (0..20_000).chain(ends).chain(tens) {
+            let mut out = b"x".to_vec();
+            push_number(&mut out, number);
+            assert_eq!(String::from_utf8(out), Ok(format!("x{number}")));
         }
     }
 

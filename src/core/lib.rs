@@ -66,7 +66,7 @@ pub use authn::token_cache::TokenCache;
 pub use authn::tokens::Tokens;
 pub use decide::{Answer, Pause, Question, Step};
 pub use decision::{Decision, Grant, Outcome, Principal};
-pub use effects::{Effects, Forward, Reply, ResponseLines};
+pub use effects::{Effects, Forward, Lines, Reply};
 pub use explain::{Stage, Trace};
 pub use few::Few;
 pub use hand_over::Fact;

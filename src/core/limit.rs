@@ -59,6 +59,8 @@ pub struct Limit {
     pub(crate) fleet: Option<Box<FleetPart>>,
     /// What `RateLimit-Policy` says of it, but for the length of a calendar window at the end.
     pub(crate) policy_item: Box<str>,
+    /// What `RateLimit` says of it, up to the number of tokens that are left.
+    pub(crate) state_item: Box<str>,
 }
 
 /// The unit of a rate or a quota, as the policy writes it.
@@ -83,6 +85,7 @@ impl Limit {
         };
         Self {
             name: name.into(),
+            state_item: format!("\"{told}\";r=").into(),
             told: told.into(),
             bucket: bucket.into(),
             quota,

@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use crate::bytes::ByteSet;
+
 /// Longest path, in bytes before the query, that is read at all.
 pub(crate) const MAX_PATH: usize = 8 * 1024;
 
@@ -100,13 +102,8 @@ impl<'t> Iterator for Segments<'t> {
 /// that is empty or begins with a dot. Nearly all are.
 #[inline]
 fn is_canonical(path: &[u8]) -> bool {
-    let mut after_slash = false;
-    path.first() == Some(&b'/')
-        && path.iter().all(|byte| {
-            let is_odd = after_slash && matches!(byte, b'/' | b'.');
-            after_slash = *byte == b'/';
-            is_pchar_or_slash(*byte) && !is_odd
-        })
+    let is_odd = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
+    path.first() == Some(&b'/') && PCHAR_OR_SLASH.has_all(path) && !path.windows(2).any(is_odd)
 }
 
 fn check_query(query: &[u8]) -> Result<(), Fault> {
@@ -146,7 +143,7 @@ fn canonical(path: &[u8]) -> Result<String, Fault> {
         };
         check_byte(byte, escaped)?;
         decoded.push(byte);
-        if is_pchar_or_slash(byte) {
+        if PCHAR_OR_SLASH.has(byte) {
             text.push(char::from(byte));
         } else {
             push_escape(&mut text, byte);
@@ -195,23 +192,9 @@ fn push_escape(text: &mut String, byte: u8) {
     }
 }
 
-/// Whether a byte is a `pchar` of RFC 3986 section 3.3 without `;`, or the slash.
-#[inline]
-fn is_pchar_or_slash(byte: u8) -> bool {
-    PCHAR_OR_SLASH.get(usize::from(byte)) == Some(&true)
-}
-
-#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
-static PCHAR_OR_SLASH: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut bytes: &[u8] =
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@/";
-    while let [byte, rest @ ..] = bytes {
-        table[*byte as usize] = true;
-        bytes = rest;
-    }
-    table
-};
+/// A `pchar` of RFC 3986 section 3.3 without `;`, or the slash.
+static PCHAR_OR_SLASH: ByteSet =
+    ByteSet::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@/");
 
 #[cfg(test)]
 mod tests {

@@ -126,7 +126,7 @@ impl Timestamp {
 
 /// A number below 100 as two digits.
 #[inline]
-fn two_digits(number: u64) -> [u8; 2] {
+pub(crate) fn two_digits(number: u64) -> [u8; 2] {
     usize::try_from(number).ok().and_then(|number| DIGITS.get(number)).copied().unwrap_or(*b"00")
 }
 

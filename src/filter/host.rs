@@ -1,6 +1,6 @@
 //! What the filter asks of Envoy, in the filter's own terms.
 
-use portcullis_core::{Fact, Forward, HeaderLine, Reply, Timestamp};
+use portcullis_core::{Fact, Forward, HeaderLine, Lines, Reply, Timestamp};
 
 use crate::abi::{self, HostFault, Inbox, Map};
 
@@ -79,8 +79,8 @@ pub(crate) fn remove_trailer(name: &[u8]) -> Result<(), HostFault> {
 }
 
 /// Adds a line to the upstream's response.
-pub(crate) fn add_response_header(name: &str, value: &str) -> Result<(), HostFault> {
-    abi::add_header(Map::ResponseHeaders, name.as_bytes(), value.as_bytes())
+pub(crate) fn add_response_header(name: &[u8], value: &[u8]) -> Result<(), HostFault> {
+    abi::add_header(Map::ResponseHeaders, name, value)
 }
 
 /// Removes every line of that name from the upstream's response.
@@ -130,26 +130,16 @@ pub(crate) fn reply(reply: &Reply) {
 }
 
 /// Header lines as the ABI serializes them: their number, all lengths, then each name and value
-/// with a zero byte behind it. Lengths that do not fit their four bytes leave the line out.
-pub(crate) fn serialize(lines: &[(&str, String)]) -> Vec<u8> {
-    let sized: Vec<_> = lines
-        .iter()
-        .filter_map(|(name, value)| {
-            let lengths = (u32::try_from(name.len()).ok()?, u32::try_from(value.len()).ok()?);
-            Some((lengths, name, value))
-        })
-        .collect();
-    let mut bytes = u32::try_from(sized.len()).unwrap_or(0).to_le_bytes().to_vec();
-    for ((name, value), ..) in &sized {
-        bytes.extend(name.to_le_bytes());
-        bytes.extend(value.to_le_bytes());
+/// with a zero byte behind it.
+pub(crate) fn serialize(lines: &Lines) -> Vec<u8> {
+    let (count, texts) = (lines.lengths().count(), lines.texts());
+    let room = count.saturating_mul(8).saturating_add(4);
+    let mut bytes = Vec::with_capacity(room.saturating_add(texts.len()));
+    bytes.extend_from_slice(&u32::try_from(count).unwrap_or(0).to_le_bytes());
+    for (name, value) in lines.lengths() {
+        bytes.extend_from_slice(&(u64::from(value) << 32 | u64::from(name)).to_le_bytes());
     }
-    for (_, name, value) in &sized {
-        for text in [name.as_bytes(), value.as_bytes()] {
-            bytes.extend_from_slice(text);
-            bytes.push(0);
-        }
-    }
+    bytes.extend_from_slice(texts);
     bytes
 }
 

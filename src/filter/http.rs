@@ -9,8 +9,8 @@ use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use portcullis_core::{
-    Answer, Charge, Decision, Denial, Effects, HeaderLine, Outcome, Pause, Place, Reply, Request,
-    ResponseLines, Step,
+    Answer, Charge, Decision, Denial, Effects, HeaderLine, Lines, Outcome, Pause, Place, Reply,
+    Request, Step,
 };
 
 use crate::abi::{self, HostFault, Inbox, Level};
@@ -53,7 +53,7 @@ struct Stream {
     /// Set while it waits for an answer.
     waits: bool,
     /// Lines to add to the upstream's response.
-    response: ResponseLines,
+    response: Lines,
     /// Where it is counted as in flight.
     places: Vec<Place>,
     /// What that response is held against.
@@ -63,7 +63,7 @@ struct Stream {
 /// What remains to be done with a request.
 enum Carried {
     /// Its lines are edited: it goes on, these come to its response, and that is held against those.
-    Forward(ResponseLines, Vec<Charge>),
+    Forward(Lines, Vec<Charge>),
     /// It is answered with this.
     Reply(Reply),
     /// It waits for an answer.
@@ -87,7 +87,7 @@ impl Http {
             generation,
             answered: false,
             waits: false,
-            response: ResponseLines::default(),
+            response: Lines::default(),
             places: Vec::new(),
             charges: Vec::new(),
         };

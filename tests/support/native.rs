@@ -6,7 +6,7 @@ use crate::expect::{Arrived, Gateway, Seen};
 use crate::policy::tokens;
 use crate::presented::{Presented, presented};
 use portcullis_core::{
-    Effects, Forward, MemoryStore, Policy, PureVerifier, Reply, Timestamp, Tokens,
+    Effects, Forward, Lines, MemoryStore, Policy, PureVerifier, Reply, Timestamp, Tokens,
 };
 use serde_json::Value;
 
@@ -78,12 +78,9 @@ fn forwarded(shown: &Presented, forward: &Forward<'_>, policy: &Policy) -> Seen 
     }
     let mut trailers = shown.trailers.clone();
     trailers.retain(|(name, _)| !policy.is_stripped_trailer(name));
-    let answer = forward.response.iter();
     Seen {
         status: 200,
-        headers: answer
-            .map(|(name, value)| (name.as_bytes().to_vec(), value.clone().into_bytes()))
-            .collect(),
+        headers: owned(&forward.response),
         upstream: Some(arrived(headers, trailers)),
         details: Some("via_upstream".to_owned()),
         ..Seen::default()
@@ -102,12 +99,12 @@ pub fn arrived(mut headers: Vec<(Vec<u8>, Vec<u8>)>, trailers: Vec<(Vec<u8>, Vec
 }
 
 fn replied(reply: Reply) -> Seen {
-    let headers = reply
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name.as_bytes().to_vec(), value.into_bytes()));
-    let grpc = reply.grpc_status.map(i32::from);
-    local_reply(reply.status, grpc, headers.collect(), reply.body, reply.details.to_owned())
+    let (grpc, headers) = (reply.grpc_status.map(i32::from), owned(&reply.headers));
+    local_reply(reply.status, grpc, headers, reply.body, reply.details.to_owned())
+}
+
+fn owned(lines: &Lines) -> Vec<(Vec<u8>, Vec<u8>)> {
+    lines.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
 /// As Envoy sends a local reply: for gRPC callers the body becomes the message, the status 200.

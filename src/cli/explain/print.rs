@@ -1,7 +1,9 @@
 //! What `explain` shows: stages, outcome, effects, audit record; never a header's value that the
 //! caller sent.
 
-use portcullis_core::{Decision, Effects, LimitLook, Outcome, Policy, Refill, Stage, Timestamp};
+use portcullis_core::{
+    Decision, Effects, LimitLook, Lines, Outcome, Policy, Refill, Stage, Timestamp,
+};
 use serde_json::{Map, Value, json};
 
 use super::Heard;
@@ -39,7 +41,7 @@ pub(super) fn human(seen: &Seen<'_>) {
                 reply.grpc_status.map_or(String::new(), |code| format!(", grpc-status {code}"));
             lines
                 .push(format!("reply: status {}{grpc}, details `{}`", reply.status, reply.details));
-            lines.extend(reply.headers.iter().map(|(name, value)| format!("  {name}: {value}")));
+            lines.extend(written(&reply.headers).map(|(name, value)| format!("  {name}: {value}")));
             let body = String::from_utf8_lossy(&reply.body);
             lines.extend(body.lines().map(|line| format!("  {line}")));
         }
@@ -49,7 +51,7 @@ pub(super) fn human(seen: &Seen<'_>) {
             for (name, value) in forward.set.iter() {
                 lines.push(format!("  set {name}: {}", edit(name, value)));
             }
-            for (name, value) in forward.response.iter() {
+            for (name, value) in written(&forward.response) {
                 lines.push(format!("  in the response {name}: {value}"));
             }
             for (fact, value) in decision.handed_over() {
@@ -71,13 +73,13 @@ pub(super) fn json(seen: &Seen<'_>) {
             "status": reply.status,
             "grpc_status": reply.grpc_status,
             "details": reply.details,
-            "headers": pairs(reply.headers.iter().map(|(name, value)| (*name, value.clone()))),
+            "headers": pairs(written(&reply.headers)),
             "body": String::from_utf8_lossy(&reply.body),
         }}),
         Effects::Forward(forward) => json!({"forward": {
             "remove": forward.remove.iter().map(|name| shown(name)).collect::<Vec<_>>(),
             "set": pairs(forward.set.iter().map(|(name, value)| (*name, edit(name, value)))),
-            "response": pairs(forward.response.iter().map(|(name, value)| (&**name, value.clone()))),
+            "response": pairs(written(&forward.response)),
             "hand_over": pairs(decision.handed_over().map(|(fact, value)| (fact.name(), shown(&value)))),
         }}),
     };
@@ -153,8 +155,14 @@ fn audit(decision: &Decision<'_, '_>) -> Vec<u8> {
     record
 }
 
-fn pairs<'n>(all: impl Iterator<Item = (&'n str, String)>) -> Vec<Value> {
-    all.map(|(name, value)| json!({"name": name, "value": value})).collect()
+fn pairs(all: impl Iterator<Item = (impl AsRef<str>, String)>) -> Vec<Value> {
+    all.map(|(name, value)| json!({"name": name.as_ref(), "value": value})).collect()
+}
+
+/// Lines that the gateway writes itself: there is nothing to hide or to escape.
+fn written(lines: &Lines) -> impl Iterator<Item = (String, String)> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    lines.iter().map(move |(name, value)| (text(name), text(value)))
 }
 
 /// What a header is set to. What is left of the cookies may hold secrets of other services.

@@ -2,12 +2,14 @@
 
 use std::cmp::Reverse;
 
+use super::Lines;
 use crate::decision::Decision;
 use crate::json::push_number;
 use crate::limit::{LimitReport, State};
 use crate::time::{SECOND, Timestamp};
 
-type Line = (&'static str, String);
+/// Bytes that the lines of one limit or two take: then they are written in one piece of memory.
+const ROOM: usize = 192;
 
 impl Decision<'_, '_> {
     /// The limits that counted and refuse.
@@ -26,37 +28,52 @@ impl Decision<'_, '_> {
         waits.max().unwrap_or(0).max(1)
     }
 
-    /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), lists of items (RFC
+    /// Adds `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), lists of items (RFC
     /// 9651 section 3.1): for every limit that applied, `q` tokens that refill or come back in `w` seconds,
     /// `r` left, all back in `t` seconds. A limit that refuses has enough again in `t`.
     #[inline]
-    pub(super) fn limit_headers(&self) -> Option<[Line; 2]> {
-        self.told().next().filter(|_| self.policy.limit_headers.standard)?;
-        let (mut policy, mut state) = (String::with_capacity(96), Vec::with_capacity(96));
-        for report in self.told() {
-            if !state.is_empty() {
-                policy.push_str(", ");
-                state.extend_from_slice(b", ");
-            }
-            policy.push_str(&report.limit.policy_item);
-            if report.limit.quota.calendar().is_some() {
-                policy.push_str(&report.window_seconds(self.now));
-            }
-            state.push(b'"');
-            state.extend_from_slice(report.limit.told.as_bytes());
-            state.extend_from_slice(b"\";r=");
-            push_number(&mut state, report.state.remaining());
-            state.extend_from_slice(b";t=");
-            push_number(&mut state, report.wait());
+    pub(super) fn add_limit_headers(&self, lines: &mut Lines) {
+        if !self.policy.limit_headers.standard || self.told().next().is_none() {
+            return;
         }
-        let state = String::from_utf8(state).unwrap_or_default();
-        Some([("ratelimit-policy", policy), ("ratelimit", state)])
+        lines.reserve(ROOM);
+        lines.write("ratelimit-policy", |out| {
+            self.list_limits(out, |out, report| {
+                out.extend_from_slice(report.limit.policy_item.as_bytes());
+                if report.limit.quota.calendar().is_some() {
+                    push_number(out, report.window_seconds(self.now));
+                }
+            });
+        });
+        lines.write("ratelimit", |out| {
+            self.list_limits(out, |out, report| {
+                out.extend_from_slice(report.limit.state_item.as_bytes());
+                push_number(out, report.state.remaining());
+                out.extend_from_slice(b";t=");
+                push_number(out, report.wait());
+            });
+        });
+    }
+
+    /// Writes an item for every limit that is told of.
+    #[inline]
+    fn list_limits(
+        &self,
+        out: &mut Vec<u8>,
+        mut write: impl FnMut(&mut Vec<u8>, &LimitReport<'_>),
+    ) {
+        for (position, report) in self.told().enumerate() {
+            if position > 0 {
+                out.extend_from_slice(b", ");
+            }
+            write(out, report);
+        }
     }
 
     /// The older headers, which have room for one limit: the one with the fewest tokens, of several the one
     /// that they come back to last. `X-RateLimit-Reset` is in seconds from now, as Envoy's own filters have
     /// it.
-    pub(super) fn add_legacy_limit_headers(&self, lines: &mut Vec<Line>) {
+    pub(super) fn add_legacy_limit_headers(&self, lines: &mut Lines) {
         if !self.policy.limit_headers.legacy {
             return;
         }
@@ -68,7 +85,7 @@ impl Decision<'_, '_> {
             ("x-ratelimit-remaining", report.state.remaining()),
             ("x-ratelimit-reset", report.wait()),
         ] {
-            lines.push((name, value.to_string()));
+            lines.write(name, |out| push_number(out, value));
         }
     }
 }
@@ -76,9 +93,8 @@ impl Decision<'_, '_> {
 impl LimitReport<'_> {
     /// The length of the calendar window that holds an instant, in whole seconds.
     #[inline(never)]
-    fn window_seconds(&self, now: Timestamp) -> String {
-        let length = self.limit.quota.window_length(now).map_or(0, seconds);
-        length.to_string()
+    fn window_seconds(&self, now: Timestamp) -> u64 {
+        self.limit.quota.window_length(now).map_or(0, seconds)
     }
 
     /// Whole seconds until all tokens are back, or enough of them, where there are too few.

@@ -1,33 +1,37 @@
 //! What a caller with an API key is told of the end of API keys.
 
+use super::Lines;
 use crate::decision::Decision;
+use crate::json::push_number;
 use crate::policy::Schedule;
 
 impl Decision<'_, '_> {
     /// `Deprecation` (RFC 9745), `Sunset` (RFC 8594) and `Link` (RFC 8288), where the caller showed a
     /// good key, be it the credential that counts or not, and its consumer or the route has a schedule.
-    pub(super) fn schedule_headers(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn add_schedule_headers(&self, lines: &mut Lines) {
         let Some(principal) = self.proven().find(|principal| principal.key().is_some()) else {
-            return Vec::new();
+            return;
         };
         let of_consumer = principal.consumer.and_then(|consumer| consumer.schedule.as_deref());
         let of_route = self.route.and_then(|route| route.schedule.as_deref());
         match (of_consumer, of_route) {
-            (Some(one), Some(other)) => headers(&one.both(other)),
-            (Some(schedule), None) | (None, Some(schedule)) => headers(schedule),
-            (None, None) => Vec::new(),
+            (Some(one), Some(other)) => add_headers(&one.both(other), lines),
+            (Some(schedule), None) | (None, Some(schedule)) => add_headers(schedule, lines),
+            (None, None) => {}
         }
     }
 }
 
-fn headers(schedule: &Schedule) -> Vec<(&'static str, String)> {
-    let mut headers = Vec::new();
+fn add_headers(schedule: &Schedule, lines: &mut Lines) {
     if let Some(time) = schedule.deprecated {
         // A date as structured fields have it (RFC 9651 section 3.3.7).
-        headers.push(("deprecation", format!("@{}", time.unix_seconds())));
+        lines.write("deprecation", |out| {
+            out.push(b'@');
+            push_number(out, time.unix_seconds());
+        });
     }
     if let Some(time) = schedule.sunset {
-        headers.push(("sunset", time.http_date()));
+        lines.add("sunset", &time.http_date());
     }
     if let Some(link) = &schedule.link {
         let relation = match (schedule.deprecated, schedule.sunset) {
@@ -35,7 +39,6 @@ fn headers(schedule: &Schedule) -> Vec<(&'static str, String)> {
             (None, Some(_)) => "sunset",
             _ => "deprecation",
         };
-        headers.push(("link", format!("<{link}>; rel=\"{relation}\"")));
+        lines.add("link", &["<", link, ">; rel=\"", relation, "\""].concat());
     }
-    headers
 }

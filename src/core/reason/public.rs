@@ -42,40 +42,86 @@ impl Public {
         }
     }
 
-    /// The `type` member of the problem body (RFC 9457 section 3.1.1).
-    pub const fn problem_type(self) -> &'static str {
-        match self {
-            Self::Malformed => "urn:portcullis:problem:malformed-request",
-            Self::Ambiguous => "urn:portcullis:problem:ambiguous-credential",
-            Self::Unauthenticated => "urn:portcullis:problem:unauthenticated",
-            Self::Forbidden => "urn:portcullis:problem:forbidden",
-            Self::InsufficientScope => "urn:portcullis:problem:insufficient-scope",
-            Self::RateLimited => "urn:portcullis:problem:rate-limited",
-            Self::Unavailable => "urn:portcullis:problem:unavailable",
-        }
-    }
-
-    /// The `title` member: the status' own phrase.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Malformed | Self::Ambiguous => "Bad Request",
-            Self::Unauthenticated => "Unauthorized",
-            Self::Forbidden | Self::InsufficientScope => "Forbidden",
-            Self::RateLimited => "Too Many Requests",
-            Self::Unavailable => "Service Unavailable",
-        }
+    /// The members of the problem body that say nothing of the request (RFC 9457 section 3.1), as they stand
+    /// in it: `type`, `title` (the status' own phrase), `status` and `detail`.
+    pub(crate) const fn problem(self) -> &'static str {
+        self.texts().0
     }
 
     /// The `detail` member, and the message for gRPC callers.
     pub const fn detail(self) -> &'static str {
+        self.texts().1
+    }
+
+    /// The members of the problem body, and the last of them alone.
+    const fn texts(self) -> (&'static str, &'static str) {
+        macro_rules! problem {
+            ($type:literal, $title:literal, $status:literal, $detail:literal) => {
+                (
+                    concat!(
+                        "\"type\":\"urn:portcullis:problem:",
+                        $type,
+                        "\",\"title\":\"",
+                        $title,
+                        "\",\"status\":",
+                        $status,
+                        ",\"detail\":\"",
+                        $detail,
+                        "\""
+                    ),
+                    $detail,
+                )
+            };
+        }
         match self {
-            Self::Malformed => "The request cannot be read in exactly one way.",
-            Self::Ambiguous => "Send exactly one credential.",
-            Self::Unauthenticated => "A valid credential is required.",
-            Self::Forbidden => "This request is not allowed.",
-            Self::InsufficientScope => "The credential lacks a scope that this request needs.",
-            Self::RateLimited => "Too many requests.",
-            Self::Unavailable => "The gateway cannot decide this request now.",
+            Self::Malformed => problem!(
+                "malformed-request",
+                "Bad Request",
+                400,
+                "The request cannot be read in exactly one way."
+            ),
+            Self::Ambiguous => {
+                problem!("ambiguous-credential", "Bad Request", 400, "Send exactly one credential.")
+            }
+            Self::Unauthenticated => {
+                problem!("unauthenticated", "Unauthorized", 401, "A valid credential is required.")
+            }
+            Self::Forbidden => {
+                problem!("forbidden", "Forbidden", 403, "This request is not allowed.")
+            }
+            Self::InsufficientScope => problem!(
+                "insufficient-scope",
+                "Forbidden",
+                403,
+                "The credential lacks a scope that this request needs."
+            ),
+            Self::RateLimited => {
+                problem!("rate-limited", "Too Many Requests", 429, "Too many requests.")
+            }
+            Self::Unavailable => problem!(
+                "unavailable",
+                "Service Unavailable",
+                503,
+                "The gateway cannot decide this request now."
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use crate::Denial;
+
+    #[test]
+    fn problems_say_their_status() {
+        for public in Denial::all().map(Denial::public) {
+            let problem = format!("{{{}}}", public.problem());
+            let problem: serde_json::Value = serde_json::from_str(&problem).unwrap_or_default();
+            assert_eq!(problem["status"], public.status());
+            assert_eq!(problem["detail"], public.detail());
         }
     }
 }

@@ -88,8 +88,8 @@ fn borrowed(lines: &[(Vec<u8>, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
 fn remaining(decision: &Decision<'_, '_>) -> String {
     match decision.effects() {
         Effects::Forward(forward) => {
-            let found = forward.response.iter().find(|(name, _)| *name == "ratelimit");
-            found.map(|(_, value)| value.clone()).unwrap_or_default()
+            let found = forward.response.iter().find(|(name, _)| *name == b"ratelimit");
+            found.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
         }
         Effects::Reply(_) => String::new(),
     }

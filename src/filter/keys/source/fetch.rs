@@ -1,6 +1,6 @@
 //! This worker's part in fetching a set: one or two calls under one lease.
 
-use portcullis_core::{KeySet, MAX_SET, Remote, SetFault, Timestamp};
+use portcullis_core::{KeySet, Lines, MAX_SET, Remote, SetFault, Timestamp};
 
 use super::super::answer::{self, Head};
 use super::super::data::Data;
@@ -92,15 +92,20 @@ impl Source {
                 (path.to_owned(), held.map(|held| String::from(&*held.etag)))
             }
         };
-        let mut lines = vec![
-            (":method", "GET".to_owned()),
-            (":path", path),
-            (":authority", String::from(&*self.remote.authority)),
-            ("accept", "application/json".to_owned()),
-            ("accept-encoding", "identity".to_owned()),
-            ("user-agent", "portcullis".to_owned()),
-        ];
-        lines.extend(etag.map(|etag| ("if-none-match", etag)));
+        let mut lines = Lines::default();
+        for (name, value) in [
+            (":method", "GET"),
+            (":path", &path),
+            (":authority", &self.remote.authority),
+            ("accept", "application/json"),
+            ("accept-encoding", "identity"),
+            ("user-agent", "portcullis"),
+        ] {
+            lines.add(name, value);
+        }
+        if let Some(etag) = etag {
+            lines.add("if-none-match", &etag);
+        }
         let millis = (flight.deadline.since(turn.now) / MILLI).max(1);
         let millis = u32::try_from(millis).unwrap_or(u32::MAX);
         match callout::http_call(&self.remote.cluster, &host::serialize(&lines), millis) {
