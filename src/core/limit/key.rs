@@ -198,9 +198,10 @@ fn write_more(
 
 /// Length plus one, or zero for a part that is not there; then the part. Names have at most 321 bytes.
 fn push(out: &mut Vec<u8>, part: Option<&[u8]>) {
-    let length = part.map_or(0, |part| part.len().saturating_add(1));
-    out.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
-    out.extend_from_slice(part.unwrap_or_default());
+    let Some(part) = part else { return out.extend_from_slice(&[0, 0]) };
+    let length = u16::try_from(part.len().saturating_add(1)).unwrap_or(u16::MAX);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(part);
 }
 
 /// The length of a value and the value: one of a claim is no longer than a token may be, one of a header
