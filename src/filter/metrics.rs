@@ -105,14 +105,33 @@ impl Metrics {
         let consumer = principal.consumer();
         let is_key = principal.key().is_some();
         let key = (consumer.map_or(0, |consumer| std::ptr::from_ref(consumer).addr()), is_key);
-        let place = known.uses.get(&key).copied().or_else(|| {
+        let place = known.things.get(&key).copied().or_else(|| {
             let labels = [
                 ("gateway", gateway),
                 ("kind", if is_key { "api_key" } else { "jwt" }),
                 ("consumer", consumer.map_or("none", Consumer::name)),
             ];
             let place = self.place("credential_uses", &labels)?;
-            known.uses.insert(key, place);
+            known.things.insert(key, place);
+            Some(place)
+        });
+        self.gather(place);
+    }
+
+    /// Counts a request that a limit refused, or would have refused if it did not only observe. The name is
+    /// the one that the policy holds.
+    pub(crate) fn limit_refusal(
+        &mut self,
+        known: &mut Known,
+        gateway: &str,
+        limit: &str,
+        is_observed: bool,
+    ) {
+        let key = (limit.as_ptr().addr(), is_observed);
+        let place = known.things.get(&key).copied().or_else(|| {
+            let name = if is_observed { "observed_limit_refusals" } else { "limit_refusals" };
+            let place = self.place(name, &[("gateway", gateway), ("limit", limit)])?;
+            known.things.insert(key, place);
             Some(place)
         });
         self.gather(place);
@@ -153,12 +172,6 @@ impl Metrics {
                 add(Some(counter.id), i64::from(count));
             }
         }
-    }
-
-    /// Counts a request that a limit refused, or would have refused.
-    pub(crate) fn limit_refusal(&mut self, name: &str, gateway: &str, limit: &str) {
-        let labels = [("gateway", gateway), ("limit", limit)];
-        count(self.id(MetricKind::Counter, name, &labels));
     }
 
     /// Counts something that the table of buckets should not have to do.
@@ -282,8 +295,9 @@ fn add(id: Option<u32>, by: i64) {
 pub(crate) struct Known {
     /// By position of the route, outcome and position of the reason.
     decisions: HashMap<Cell, Place, BuildHasherDefault<Mixer>>,
-    /// By the place of the consumer, 0 for none, and whether a key was shown.
-    uses: HashMap<(usize, bool), Place, BuildHasherDefault<Mixer>>,
+    /// By where the policy holds a consumer, 0 for none, and whether a key was shown; or by where it holds the
+    /// name of a limit, and whether that only observes.
+    things: HashMap<(usize, bool), Place, BuildHasherDefault<Mixer>>,
 }
 
 type Cell = (Option<usize>, u8, Option<usize>);

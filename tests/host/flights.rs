@@ -116,6 +116,7 @@ fn a_refusal_says_when_and_counts_as_one() {
         (&json!("concurrency_limited"), &json!("flights"))
     );
     let refused = "portcullis.limit_refusals.gateway=.=external;.;limit=.=flights;.;";
+    vm.tick(vm.root());
     assert_eq!(process.metric(refused), 2);
 }
 

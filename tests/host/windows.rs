@@ -118,6 +118,7 @@ fn a_limit_that_looks_on_is_counted_and_fails_nobody() {
     let is_free = |outcome: &Outcome| outcome.forwarded().is_some();
     assert!((0..5).all(|_| is_free(&ask(&mut vm))));
     let name = "portcullis.observed_limit_refusals.gateway=.=external;.;limit=.=per-address;.;";
+    vm.tick(vm.root());
     assert_eq!(process.metric(name), 3);
     assert!(!process.metrics().keys().any(|name| name.contains("portcullis.limit_refusals")));
     // Its bucket out of reach is no reason to refuse either, while that of another limit is.

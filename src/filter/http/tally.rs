@@ -17,15 +17,15 @@ pub(super) fn count(decision: &Decision<'_, '_>, generation: &Generation, metric
                 metrics.credential_use(&mut known, gateway, principal);
             }
         }
+        let limited = Err(Denial::RateLimited) == decision.verdict()
+            || Err(Denial::ConcurrencyLimited) == decision.verdict();
+        if let (true, Some(limit)) = (limited, decision.rule()) {
+            metrics.limit_refusal(&mut known, gateway, limit, false);
+        }
+        for limit in decision.observed_limits() {
+            metrics.limit_refusal(&mut known, gateway, limit.name(), true);
+        }
         generation.tick_for_counts();
-    }
-    let limited = Err(Denial::RateLimited) == decision.verdict()
-        || Err(Denial::ConcurrencyLimited) == decision.verdict();
-    if let (true, Some(limit)) = (limited, decision.rule()) {
-        metrics.limit_refusal("limit_refusals", gateway, limit);
-    }
-    for limit in decision.observed_limits() {
-        metrics.limit_refusal("observed_limit_refusals", gateway, limit.name());
     }
     for limit in decision.limits_without_service() {
         metrics.fleet_fallback(gateway, limit);
