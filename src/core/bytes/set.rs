@@ -9,14 +9,12 @@
 pub(crate) struct ByteSet([u8; 16]);
 
 impl ByteSet {
-    /// The set of these bytes.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the compiler evaluates it, and refuses a byte outside ASCII"
-    )]
+    /// The set of these bytes, in ASCII and none of them a control character: `has_all` relies on both.
+    #[expect(clippy::indexing_slicing, reason = "the compiler evaluates it, for statics alone")]
     pub(crate) const fn of(mut members: &[u8]) -> Self {
         let mut missing = [u8::MAX; 16];
         while let [byte, rest @ ..] = members {
+            assert!(byte.is_ascii() && !byte.is_ascii_control());
             missing[(*byte & 15) as usize] &= !(1 << (*byte >> 4));
             members = rest;
         }
