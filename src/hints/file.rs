@@ -37,7 +37,7 @@ impl Hints {
     ///
     /// Functions that consist of the same instructions get what holds for all of them.
     pub fn learn(functions: &[Function], shares: &Shares) -> Self {
-        let mut hints = BTreeMap::<Fingerprint, Vec<Option<f64>>>::new();
+        let mut hints = BTreeMap::<Fingerprint, Vec<Vec<f64>>>::new();
         let mut places = 0_usize..;
         for function in functions {
             let seen = function.branches.iter().zip(&mut places);
@@ -45,25 +45,12 @@ impl Hints {
             if seen.iter().all(Option::is_none) {
                 continue;
             }
-            let known = hints.entry(function.fingerprint).or_insert_with(|| seen.clone());
-            for (known, seen) in known.iter_mut().zip(seen) {
-                *known = match (*known, seen) {
-                    (Some(known), Some(seen)) => Some(f64::midpoint(known, seen)),
-                    (known, seen) => known.or(seen),
-                };
-            }
+            let known = hints.entry(function.fingerprint).or_default();
+            known.resize(known.len().max(seen.len()), Vec::new());
+            known.iter_mut().zip(seen).for_each(|(known, seen)| known.extend(seen));
         }
-        let hint = |share: f64| match share {
-            _ if share >= USUALLY => Some(true),
-            _ if share <= 1.0 - USUALLY => Some(false),
-            _ => None,
-        };
         let hints = hints.into_iter();
-        Self(
-            hints
-                .map(|(name, all)| (name, all.iter().map(|s| s.and_then(hint)).collect()))
-                .collect(),
-        )
+        Self(hints.map(|(name, all)| (name, all.iter().map(|one| usual(one)).collect())).collect())
     }
 
     /// Where each branch of a function stands, and which way it goes: nothing if the file does not know it.
@@ -81,9 +68,25 @@ impl Hints {
     }
 }
 
+/// Which way a branch usually goes that was taken in these shares of the cases.
+fn usual(shares: &[f64]) -> Option<bool> {
+    let cases: f64 = shares.iter().map(|_| 1.0).sum();
+    let taken: f64 = shares.iter().sum();
+    if shares.is_empty() {
+        None
+    } else if taken >= USUALLY * cases {
+        Some(true)
+    } else {
+        (taken <= (1.0 - USUALLY) * cases).then_some(false)
+    }
+}
+
 fn read(line: &str) -> Option<(Fingerprint, Vec<Option<bool>>)> {
     let (fingerprint, branches) = line.split_once(' ')?;
-    let fingerprint = u64::from_str_radix(fingerprint, 16).ok()?;
+    let number = u64::from_str_radix(fingerprint, 16).ok()?;
+    // As it is written, and not otherwise.
+    let fingerprint = Fingerprint(number).to_string() == fingerprint && !branches.is_empty();
+    let fingerprint = fingerprint.then_some(number)?;
     let branch = |letter| match letter {
         LIKELY => Some(Some(true)),
         UNLIKELY => Some(Some(false)),
