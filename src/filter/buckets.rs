@@ -12,7 +12,7 @@
 //! newcomers of the limit share, so nobody gets a fresh bucket for being evicted. (Who
 //! was charged there and later finds a place of its own begins with a full bucket, once.)
 //!
-//! A VM that is asked about the same bucket twice within a second takes tokens ahead, if many are left, and
+//! A VM that is asked about the same bucket twice within five seconds takes tokens ahead, if many are left, and
 //! answers from its [`Lease`] without a call.
 
 mod held;

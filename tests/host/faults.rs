@@ -47,7 +47,7 @@ fn a_failing_call_refuses_the_request() {
         for status in STATUSES {
             meddled(&mut vm, call, Meddle::Answer(status));
             // No lease is left that would answer in the bucket's place.
-            process.advance(2 * SECOND);
+            process.advance(6 * SECOND);
             let outcome = vm.request(&good());
             assert_eq!(vm.trap(), None, "{call} {status}");
             // Envoy has no value for an attribute: that is an answer and no fault.

@@ -27,8 +27,9 @@ const SHARE: u64 = 32;
 /// Tokens taken ahead at most.
 const MOST: u64 = 63;
 
-/// How long a lease answers in the bucket's place, in nanoseconds.
-const LIFE: u64 = SECOND;
+/// How long a lease answers in the bucket's place, and how soon a caller has to come again to be given one, in
+/// nanoseconds. Nobody is admitted for it who would not be, but what others took is told so much later.
+const LIFE: u64 = 5 * SECOND;
 
 /// What one worker has of a bucket. With nothing left, it remembers when the bucket was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

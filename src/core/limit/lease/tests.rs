@@ -191,7 +191,7 @@ impl Model {
 
 fn models(most: u64, loses_leases: bool) -> impl Iterator<Item = Model> {
     // Two workers whose time goes on by half a token, three by a whole one.
-    [(2, SECOND / 2, 5, SECOND / 4), (2, SECOND, 4, SECOND / 2), (3, SECOND, 3, SECOND)]
+    [(2, LIFE / 2, 5, LIFE / 4), (2, LIFE, 4, LIFE / 2), (3, LIFE, 3, LIFE)]
         .map(move |(workers, interval, burst, tick)| {
             let quota = Quota::new(1, interval, burst).unwrap_or_else(|| panic!("{burst}"));
             Model { quota, workers, dearest: 2, most, tick, loses_leases }
