@@ -8,9 +8,9 @@
 
 use portcullis_core::{Lease, Quota, Standing, Timestamp};
 
-/// Sets of a table, and the leases of a set.
-const SETS: usize = 512;
-const WAYS: usize = 2;
+/// Sets of a table, and the keys of a set.
+const SETS: usize = 1_024;
+const WAYS: usize = 4;
 
 /// The hash of a bucket's name.
 pub(crate) type Hash = (u64, u64);
@@ -19,17 +19,28 @@ pub(crate) type Hash = (u64, u64);
 pub(crate) trait Memory: Copy + Default {
     /// Whether nothing is lost with it.
     fn is_worthless(&self, now: Timestamp) -> bool;
+
+    /// When it was learned, in unix nanoseconds; 0 where nothing was.
+    fn since(&self) -> u64;
 }
 
 impl Memory for Lease {
     fn is_worthless(&self, now: Timestamp) -> bool {
         Self::is_worthless(self, now)
     }
+
+    fn since(&self) -> u64 {
+        Self::since(self)
+    }
 }
 
 impl Memory for Standing {
     fn is_worthless(&self, now: Timestamp) -> bool {
         Self::is_worthless(self, now)
+    }
+
+    fn since(&self) -> u64 {
+        Self::since(self)
     }
 }
 
@@ -61,15 +72,17 @@ impl<M: Memory> Memories<M> {
         self.set(hash)?.iter_mut().find(is_it).map(|entry| &mut entry.held)
     }
 
-    /// The place of a key: its own, or one that nobody needs now, empty. `None`: there is none.
+    /// The place of a key: its own, or of those that nobody needs now the one that was learned longest ago, empty.
+    /// `None`: there is none.
     pub(crate) fn place(&mut self, hash: Hash, quota: &Quota, now: Timestamp) -> Option<&mut M> {
         if self.0.is_empty() {
             self.0.resize(SETS, Default::default());
         }
         let set = self.set(hash)?;
-        let is_own = |entry: &Entry<M>| entry.hash == hash;
-        let is_free = |entry: &Entry<M>| entry.held.is_worthless(now);
-        let place = set.iter().position(is_own).or_else(|| set.iter().position(is_free));
+        let place = set.iter().position(|entry| entry.hash == hash).or_else(|| {
+            let free = set.iter().enumerate().filter(|(_, entry)| entry.held.is_worthless(now));
+            free.min_by_key(|(_, entry)| entry.held.since()).map(|(way, _)| way)
+        });
         let entry = set.get_mut(place?)?;
         if entry.hash != hash || entry.quota != parts(quota) {
             *entry = Entry { hash, quota: parts(quota), held: M::default() };

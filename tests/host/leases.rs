@@ -1,6 +1,6 @@
 //! Leases: tokens that a worker takes ahead, as its callers and the other workers see them.
 
-use portcullis_tests::fake_host::{Answer, Meddle, Outcome, Process, Vm};
+use portcullis_tests::fake_host::{Answer, Meddle, Outcome, Process, Request, Vm};
 use serde_json::{Value, json};
 
 use crate::{NOW, SECOND, details, get, line};
@@ -9,6 +9,9 @@ const SHARED: &str = "proxy_get_shared_data";
 
 /// Longer than a lease answers.
 const AWAY: u64 = 5 * SECOND + 1;
+
+/// More callers by address than there are places for leases.
+const CROWD: u32 = 6_000;
 
 /// A limit by address and one by consumer, 10 a second each.
 fn policy(burst: u64) -> Value {
@@ -84,6 +87,21 @@ fn small_buckets_and_rare_callers_are_not_leased() {
     for _ in 0..20 {
         assert_eq!(looks(&ask(&mut vm)), 1);
         process.advance(AWAY);
+    }
+}
+
+#[test]
+fn many_callers_have_a_lease_each() {
+    let (process, [mut vm]) = workers(&policy(10_000));
+    let mut round = || {
+        process.advance(SECOND);
+        (0..1_000_u32).map(|caller| looks(&vm.request(&from(caller)))).sum::<usize>()
+    };
+    assert_eq!((round(), round()), (1_000, 1_000));
+    // Whoever shares his set with four others may have none.
+    for _ in 0..4 {
+        let asked = round();
+        assert!(asked <= 30, "{asked} of 1,000");
     }
 }
 
@@ -173,7 +191,7 @@ fn a_flood_of_addresses_ends_no_lease_and_takes_no_memory() {
     assert_eq!(looks(&vm.request(&good)), 0);
     flood(&mut vm, 0);
     let (memory, keys) = (vm.memory(), process.keys().len());
-    flood(&mut vm, 1_500);
+    flood(&mut vm, CROWD);
     assert_eq!((vm.memory(), process.keys().len()), (memory, keys));
     assert_eq!(looks(&vm.request(&good)), 0);
     // Where every place is taken, the bucket is asked each time.
@@ -185,13 +203,18 @@ fn a_flood_of_addresses_ends_no_lease_and_takes_no_memory() {
     assert!(asked > 250, "{asked} of 300");
 }
 
-/// Two requests from each of 1,500 addresses.
-fn flood(vm: &mut Vm, from: u32) {
-    for number in from..from + 1_500 {
-        let [_, a, b, c] = number.to_be_bytes();
-        let request = get("/limited/x").from(format!("10.{a}.{b}.{c}:1"));
+/// Two requests from each of a crowd's addresses.
+fn flood(vm: &mut Vm, begin: u32) {
+    for caller in begin..begin + CROWD {
+        let request = from(caller);
         assert_eq!((0..2).filter(|_| vm.request(&request).status() == 200).count(), 2);
     }
+}
+
+/// A request from one of many addresses.
+fn from(caller: u32) -> Request {
+    let [_, a, b, c] = caller.to_be_bytes();
+    get("/limited/x").from(format!("10.{a}.{b}.{c}:1"))
 }
 
 #[test]
@@ -201,7 +224,7 @@ fn a_flood_costs_nobody_what_he_took_ahead() {
     assert_eq!(allowed(&mut vm, 3), 3);
     process.advance(AWAY);
     flood(&mut vm, 0);
-    flood(&mut vm, 1_500);
+    flood(&mut vm, CROWD);
     // The bucket has refilled what was spent, and the rest of the lease came back.
     assert_eq!(told(&ask(&mut vm)), r#""per-address";r=9999;t=1"#);
 }

@@ -74,6 +74,11 @@ impl Lease {
         self.written
     }
 
+    /// When the bucket was looked at, in unix nanoseconds.
+    pub const fn since(&self) -> u64 {
+        self.since
+    }
+
     /// Whether the bucket was looked at just now. Not where the clock was set back since.
     pub fn is_recent(&self, now: Timestamp) -> bool {
         now.unix_nanos().checked_sub(self.since).is_some_and(|age| age <= LIFE)

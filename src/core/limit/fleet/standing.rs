@@ -60,6 +60,11 @@ impl Standing {
         self.until <= now || now < self.since
     }
 
+    /// From when it counts, in unix nanoseconds.
+    pub const fn since(&self) -> u64 {
+        self.since
+    }
+
     /// For how many nanoseconds a request of that cost is refused, where that much was before.
     pub(crate) fn refuses(&self, cost: u32, now: Timestamp) -> Option<u64> {
         let is_refused = self.kind == Kind::Refused && u64::from(cost) >= self.left;
