@@ -42,9 +42,9 @@ pub struct Limit {
     pub(crate) name: Box<str>,
     /// What callers are told: the name, and which of several windows behind a semicolon.
     pub(crate) told: Box<str>,
-    /// What its buckets are called. How many a rate or a quota admits is no part of it, so what was used
-    /// is remembered when it changes; of a quota its windows are, because used in one is nothing in another.
-    pub(crate) bucket: Box<str>,
+    /// What the names of its buckets begin with. How many a rate or a quota admits is no part of it, so what was
+    /// used is remembered when it changes; of a quota its windows are, because used in one is nothing in another.
+    pub(crate) bucket: Box<[u8]>,
     pub(crate) quota: Quota,
     /// How many requests of a key may be in flight at once. Then it has no bucket, and `quota` means nothing.
     pub(crate) concurrent: Option<u16>,
@@ -69,9 +69,15 @@ pub(crate) fn unit_of(window: &str) -> &str {
 }
 
 impl Limit {
-    /// A limit of this quota for each key. Its name is one that the policy's grammar allows: it needs no
+    /// A limit of a gateway, of this quota for each key. Its name is one that the policy's grammar allows: it needs no
     /// escapes. `window` is what the policy says of one of several windows, its count, a slash and its unit.
-    pub(crate) fn new(name: &str, window: Option<&str>, quota: Quota, key: KeyParts) -> Self {
+    pub(crate) fn new(
+        gateway: &str,
+        name: &str,
+        window: Option<&str>,
+        quota: Quota,
+        key: KeyParts,
+    ) -> Self {
         let with = |suffix: Option<&str>| match suffix {
             Some(suffix) => format!("{name};{suffix}"),
             None => name.to_owned(),
@@ -79,10 +85,13 @@ impl Limit {
         let told = with(window);
         let (burst, seconds) = (quota.burst(), quota.fill().div_ceil(SECOND));
         let item = format!("\"{told}\";q={burst};w=");
-        let (bucket, policy_item) = match quota.calendar() {
+        let (called, policy_item) = match quota.calendar() {
             Some(calendar) => (format!("{name};{}{}", calendar.unit(), calendar.first_day()), item),
             None => (with(window.map(unit_of)), format!("{item}{seconds}")),
         };
+        let mut bucket = Vec::new();
+        key::push(&mut bucket, gateway.as_bytes());
+        key::push(&mut bucket, called.as_bytes());
         Self {
             name: name.into(),
             state_item: format!("\"{told}\";r=").into(),
@@ -100,9 +109,9 @@ impl Limit {
     }
 
     /// A limit of so many requests in flight for each key.
-    pub(crate) fn of_flights(name: &str, most: u16, key: KeyParts) -> Option<Self> {
+    pub(crate) fn of_flights(gateway: &str, name: &str, most: u16, key: KeyParts) -> Option<Self> {
         let quota = Quota::new(1, 1, most.into())?;
-        Some(Self { concurrent: Some(most), ..Self::new(name, None, quota, key) })
+        Some(Self { concurrent: Some(most), ..Self::new(gateway, name, None, quota, key) })
     }
 
     /// Whether it is looked at before the credential is read. What is in flight is counted when all else

@@ -49,7 +49,9 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     let networks = networks::compile(document, report);
     let fleet = fleet::compile(document);
     let mut claims = claims::Claims::default();
+    let gateway = read::text(document, "gateway").unwrap_or_default();
     let mut sources = limits::Sources {
+        gateway,
         reads_country: headers.reads_country,
         has_issuers: document.member("issuers").is_some(),
         trusted: &headers.trusted,
@@ -88,7 +90,6 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         route_name: !(routes.by_name.is_empty() && routes.refuse_by_name.is_empty()),
     };
     let jwt = jwt::compile(document, report);
-    let gateway = read::text(document, "gateway").unwrap_or_default();
     Policy {
         gateway: gateway.into(),
         realm: read::text(document, "realm").unwrap_or(gateway).into(),

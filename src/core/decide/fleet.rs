@@ -33,7 +33,7 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         let ids = route.address_limits.iter().chain(&route.limits).chain(of_consumer).copied();
         let fleets = policy.limits_at(ids).filter(|(_, limit)| limit.fleet.is_some());
         for (id, limit) in fleets.filter(|(_, limit)| !limit.observe) {
-            let key = BucketKey::new(&policy.gateway, limit, &subject);
+            let key = BucketKey::new(limit, &subject);
             let standing = self.buckets.standing(&key, fleet, now);
             let refused = standing.and_then(|standing| standing.refuses(route.cost, now));
             let Some(wait) = refused else { continue };
@@ -62,12 +62,12 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
 
     fn settle(&mut self, fleet: &'p Fleet, route: &'p Route) -> Result<(), Halt> {
         let Decision { caller, principal, limits, rule, method, headers, .. } = &mut self.decision;
-        let (gateway, asked) = (&self.policy.gateway, self.now);
+        let asked = self.now;
         let principal = principal.as_ref();
         let subject = subject(*caller, Some(route), *method, headers, principal);
         let names =
             (principal.map(Principal::header_name), principal.map(Principal::told_credential));
-        let ask = Ask { gateway, subject, cost: route.cost.into(), now: asked };
+        let ask = Ask { subject, cost: route.cost.into(), now: asked };
         let means = match self.counted {
             None => Means::Nothing,
             Some((Some(inquiry), Answer::Counted(verdict))) => Means::Answer(inquiry, verdict),
@@ -135,7 +135,7 @@ impl<S: BucketStore> Desk<'_, '_, S> {
                     continue;
                 };
                 let Some(part) = &limit.fleet else { continue };
-                let key = BucketKey::new(ask.gateway, limit, &ask.subject);
+                let key = BucketKey::new(limit, &ask.subject);
                 let found = match self.find(id, &key, part, state, spends) {
                     Err(_) if limit.observe => continue,
                     found => found?,

@@ -35,7 +35,7 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         let name = route.map(|route| route.name());
         let subject = Subject { address: caller.address, route: name, ..Subject::default() };
         let cost = route.map_or(1, |route| route.cost.into());
-        Ask { gateway: &self.policy.gateway, subject, cost, now: self.now }
+        Ask { subject, cost, now: self.now }
     }
 
     /// Others may have failed while this request waited for keys. One that waits for the rate limit service
@@ -74,7 +74,7 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
         let of_consumer = consumer.map_or(&[][..], |consumer| &consumer.limits);
         let ids = (&*route.limits, of_consumer, &*route.address_limits);
         let cost = route.cost.into();
-        let ask = Ask { gateway: &self.policy.gateway, subject, cost, now: self.now };
+        let ask = Ask { subject, cost, now: self.now };
         let mut till = Till { policy: self.policy, limits, rule };
         till.spend(ids, &ask, self.buckets, self.trace, Stage::Limits)
     }
@@ -91,7 +91,7 @@ impl Decision<'_, '_> {
         }
         let (subject, taken) = (self.subject(), self.route.map_or(1, |route| route.cost.into()));
         let charges = self.limits.iter().filter(is_charged).map(|report| {
-            let key = BucketKey::new(&self.policy.gateway, report.limit, &subject);
+            let key = BucketKey::new(report.limit, &subject);
             Charge::new(report.id, &key, taken)
         });
         charges.collect()

@@ -107,8 +107,7 @@ impl Policy {
             }
             let more = cost.saturating_sub(charge.taken);
             if more > 0 {
-                let key =
-                    BucketKey::written(&self.gateway, limit, &charge.name, charge.is_unbounded);
+                let key = BucketKey::written(limit, &charge.name, charge.is_unbounded);
                 // Nothing is left to do where it fails; the store keeps why.
                 let _ = take(&key, &limit.quota, more, now, buckets);
             }

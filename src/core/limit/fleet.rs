@@ -107,10 +107,13 @@ pub(crate) struct FleetPart {
 impl FleetPart {
     /// The part of a limit that is cut into shares for so many processes.
     pub(crate) fn new(limit: &Limit, lease: u32, processes: u64) -> Self {
+        // A length that no gateway's name has.
+        let bucket = [&[u8::MAX; 2], &*limit.bucket].concat().into();
         let quota = limit.quota.share(processes);
-        let bucket = [&limit.bucket, ";share"].concat().into();
-        let share = Limit::new(limit.name(), None, quota, limit.key.clone());
-        Self { lease, share: Limit { bucket, ..share } }
+        Self {
+            lease,
+            share: Limit { bucket, ..Limit::new("", limit.name(), None, quota, limit.key.clone()) },
+        }
     }
 }
 
@@ -166,7 +169,7 @@ mod tests {
     fn a_share_has_a_bucket_of_its_own() {
         let quotas = [Quota::of_window(10, Calendar::Year), Quota::new(10, SECOND, 10)];
         for quota in quotas.into_iter().flatten() {
-            let limit = Limit::new("l", None, quota, KeyParts::default());
+            let limit = Limit::new("gw", "l", None, quota, KeyParts::default());
             let part = FleetPart::new(&limit, 1, 1);
             assert_eq!(part.share.name(), limit.name());
             assert_ne!(part.share.bucket, limit.bucket);

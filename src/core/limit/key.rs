@@ -9,7 +9,6 @@ use crate::network::Country;
 /// part of it, so a reload keeps every bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct BucketKey<'k> {
-    gateway: &'k str,
     limit: &'k Limit,
     whose: Whose<'k>,
 }
@@ -27,18 +26,13 @@ enum Whose<'k> {
 impl<'k> BucketKey<'k> {
     /// The bucket of a limit for the parts of a subject that its key names. A part that the request
     /// does not have (no consumer on a public route) is a value of its own.
-    pub(crate) const fn new(gateway: &'k str, limit: &'k Limit, of: &'k Subject<'k>) -> Self {
-        Self { gateway, limit, whose: Whose::Subject(of) }
+    pub(crate) const fn new(limit: &'k Limit, of: &'k Subject<'k>) -> Self {
+        Self { limit, whose: Whose::Subject(of) }
     }
 
     /// The bucket of a key that [`Self::encode`] wrote.
-    pub(super) const fn written(
-        gateway: &'k str,
-        limit: &'k Limit,
-        name: &'k [u8],
-        is_unbounded: bool,
-    ) -> Self {
-        Self { gateway, limit, whose: Whose::Written(name, is_unbounded) }
+    pub(super) const fn written(limit: &'k Limit, name: &'k [u8], is_unbounded: bool) -> Self {
+        Self { limit, whose: Whose::Written(name, is_unbounded) }
     }
 
     /// The bucket that newcomers of this limit share while a store has no room for their own.
@@ -114,8 +108,8 @@ impl<'k> BucketKey<'k> {
         &self.limit.quota
     }
 
-    /// Writes the key so that no two keys are written alike: each part carries its length, or has but
-    /// one. Keys with parts that few limits have begin with a gateway that is not there.
+    /// Writes the key so that no two keys are written alike: a letter says which part follows, and each
+    /// carries its length, or has but one. Parts that the request does not have are left out.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let nobody = Subject::default();
         let (key, subject) = match self.whose {
@@ -123,23 +117,19 @@ impl<'k> BucketKey<'k> {
             Whose::Everybody => (&EVERYBODY, &nobody),
             Whose::Written(name, _) => return out.extend_from_slice(name),
         };
-        let is_plain = key.more.is_none() && key.address.is_none_or(|size| size == Prefix::PLAIN);
-        if !is_plain {
-            push(out, None);
+        out.extend_from_slice(&self.limit.bucket);
+        for (letter, is_part, text) in [
+            (b'C', key.consumer, subject.consumer),
+            (b'K', key.credential, subject.credential),
+            (b'R', key.route, subject.route),
+        ] {
+            if let Some(text) = text.filter(|_| is_part) {
+                out.push(letter);
+                push(out, text.as_bytes());
+            }
         }
-        push(out, Some(self.gateway.as_bytes()));
-        push(out, Some(self.limit.bucket.as_bytes()));
-        push(out, subject.consumer.filter(|_| key.consumer).map(str::as_bytes));
-        push(out, subject.credential.filter(|_| key.credential).map(str::as_bytes));
-        push(out, subject.route.filter(|_| key.route).map(str::as_bytes));
-        let prefix = key.address.unwrap_or(Prefix::PLAIN);
-        let network = subject.address.filter(|_| key.address.is_some());
-        let network = network.map(|address| address.network(prefix.v4, prefix.v6));
-        match network {
-            _ if !is_plain => write_more(out, key.more.as_deref(), subject, prefix, network),
-            None => {}
-            Some(Address::V4(bits)) => out.extend_from_slice(&bits.to_be_bytes()),
-            Some(Address::V6(bits)) => out.extend_from_slice(&(bits >> 64).to_be_bytes()),
+        if key.address.is_some() || key.more.is_some() {
+            write_more(out, key, subject);
         }
     }
 }
@@ -148,30 +138,24 @@ impl<'k> BucketKey<'k> {
 const EVERYBODY: KeyParts =
     KeyParts { consumer: false, credential: false, address: None, route: false, more: None };
 
-/// The parts of a key that few limits have, each behind a letter that says which it is.
-#[cold]
-fn write_more(
-    out: &mut Vec<u8>,
-    more: Option<&More>,
-    subject: &Subject<'_>,
-    prefix: Prefix,
-    network: Option<Address>,
-) {
-    match network {
-        None => {}
-        Some(Address::V4(bits)) => {
-            out.extend([b'4', prefix.v4]);
-            out.extend_from_slice(&bits.to_be_bytes());
-        }
-        Some(Address::V6(bits)) => {
-            out.extend([b'6', prefix.v6]);
-            out.extend_from_slice(&bits.to_be_bytes());
+/// The address, or its network, and the parts that few limits have.
+fn write_more(out: &mut Vec<u8>, key: &KeyParts, subject: &Subject<'_>) {
+    if let (Some(prefix), Some(address)) = (key.address, subject.address) {
+        match address.network(prefix.v4, prefix.v6) {
+            Address::V4(bits) => {
+                out.extend([b'4', prefix.v4]);
+                out.extend_from_slice(&bits.to_be_bytes());
+            }
+            Address::V6(bits) => {
+                out.extend([b'6', prefix.v6]);
+                out.extend_from_slice(&bits.to_be_bytes());
+            }
         }
     }
-    let Some(more) = more else { return };
+    let Some(more) = &key.more else { return };
     if more.method {
         out.push(b'm');
-        push(out, subject.registered().map(str::as_bytes));
+        push(out, subject.registered().unwrap_or_default().as_bytes());
     }
     if more.country {
         out.push(b'g');
@@ -196,12 +180,11 @@ fn write_more(
     }
 }
 
-/// Length plus one, or zero for a part that is not there; then the part. Names have at most 321 bytes.
-fn push(out: &mut Vec<u8>, part: Option<&[u8]>) {
-    let Some(part) = part else { return out.extend_from_slice(&[0, 0]) };
-    let length = u16::try_from(part.len().saturating_add(1)).unwrap_or(u16::MAX);
+/// The length of a name and the name, which has at most 321 bytes.
+pub(super) fn push(out: &mut Vec<u8>, name: &[u8]) {
+    let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
     out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(part);
+    out.extend_from_slice(name);
 }
 
 /// The length of a value and the value: one of a claim is no longer than a token may be, one of a header

@@ -40,7 +40,6 @@ impl LimitReport<'_> {
 /// Who asks for how many tokens of each limit, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask<'k> {
-    pub(crate) gateway: &'k str,
     pub(crate) subject: Subject<'k>,
     pub(crate) cost: u64,
     pub(crate) now: Timestamp,
@@ -181,7 +180,7 @@ fn enter<'p, S: BucketStore>(
     reports: &mut Vec<LimitReport<'p>>,
 ) -> Result<Option<LimitId>, StoreFault> {
     for &(id, limit, most) in limits {
-        let key = BucketKey::new(ask.gateway, limit, &ask.subject);
+        let key = BucketKey::new(limit, &ask.subject);
         let entered = match store.enter(&key, most) {
             Err(_) if limit.observe => continue,
             entered => entered?,
@@ -215,7 +214,7 @@ fn look<S: BucketStore>(
     store: &mut S,
 ) -> Result<(State, S::Ticket), StoreFault> {
     let (quota, cost, now) = (&limit.quota, ask.cost_of(limit), ask.now);
-    let key = BucketKey::new(ask.gateway, limit, &ask.subject);
+    let key = BucketKey::new(limit, &ask.subject);
     let (mut arrival, mut ticket) = store.read(&key, quota, cost, now)?;
     if let Some(corrected) = quota.corrected(arrival, now) {
         // A refusal writes nothing, so it would stay there. Where somebody else is faster, so be it.
@@ -251,7 +250,7 @@ fn take<S: BucketStore>(
         if store.replace(ticket, next, Quota::ahead(remaining, cost))? {
             return Ok(state);
         }
-        let key = BucketKey::new(ask.gateway, limit, &ask.subject);
+        let key = BucketKey::new(limit, &ask.subject);
         let (arrival, again) = store.read(&key, quota, cost, ask.now)?;
         state = quota.judge(arrival, cost, ask.now);
         ticket = again;

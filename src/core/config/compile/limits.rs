@@ -74,14 +74,14 @@ fn limit(
             let help = "leave `counts` and `charge` out, or write a limit of their own";
             report.error(code::FIELDS_CONFLICT, &place.field("concurrent"), message, help);
         }
-        let limit = Limit::of_flights(name, most, key);
+        let limit = Limit::of_flights(sources.gateway, name, most, key);
         return all.extend(limit.map(|limit| Limit { observe, ..limit }));
     }
     let list = place.field("windows");
     let mut add = |window, quota: Quota| {
         let quota = charge.as_ref().map_or(quota, |charge| quota.with_debt(charge.max));
         let charge = charge.clone().map(Box::new);
-        let limit = Limit::new(name, window, quota, key.clone());
+        let limit = Limit::new(sources.gateway, name, window, quota, key.clone());
         all.push(Limit { observe, failures, charge, ..limit });
     };
     let windows = match node.member("windows") {

@@ -16,12 +16,12 @@ const ALL: KeyParts = KeyParts {
 
 fn encoded(limit: &str, parts: KeyParts, subject: &Subject<'_>) -> Vec<u8> {
     let quota = Quota::new(1, 1, 1).unwrap_or_else(|| panic!("one"));
-    written(&Limit::new(limit, None, quota, parts), subject)
+    written(&Limit::new("gw", limit, None, quota, parts), subject)
 }
 
 fn written(limit: &Limit, subject: &Subject<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    BucketKey::new("gw", limit, subject).encode(&mut out);
+    BucketKey::new(limit, subject).encode(&mut out);
     out
 }
 
@@ -162,7 +162,7 @@ fn what_anybody_can_multiply_is_kept_apart() {
     // L23
     let quota = Quota::new(1, 1, 1).unwrap_or_else(|| panic!("one"));
     let unbounded = |key: KeyParts, subject: &Subject<'_>| {
-        BucketKey::new("gw", &Limit::new("l", None, quota, key), subject).is_unbounded()
+        BucketKey::new(&Limit::new("gw", "l", None, quota, key), subject).is_unbounded()
     };
     let known = Subject {
         consumer: Some("a"),
@@ -188,11 +188,11 @@ fn what_anybody_can_multiply_is_kept_apart() {
 fn a_key_that_was_written_is_the_same_bucket() {
     let subject = Subject { consumer: Some("a"), method: Some("GET"), ..Subject::default() };
     let quota = Quota::new(1, 1, 1).unwrap_or_else(|| panic!("one"));
-    let limit = Limit::new("l", None, quota, KeyParts { consumer: true, ..more() });
-    let key = BucketKey::new("gw", &limit, &subject);
+    let limit = Limit::new("gw", "l", None, quota, KeyParts { consumer: true, ..more() });
+    let key = BucketKey::new(&limit, &subject);
     let (mut first, mut again) = (Vec::new(), Vec::new());
     key.encode(&mut first);
-    let written = BucketKey::written("gw", &limit, &first, key.is_unbounded());
+    let written = BucketKey::written(&limit, &first, key.is_unbounded());
     written.encode(&mut again);
     assert_eq!((&first, key.is_unbounded()), (&again, written.is_unbounded()));
     let (mut shared, mut again) = (Vec::new(), Vec::new());
@@ -206,7 +206,7 @@ fn a_service_tells_every_value_apart() {
     // L09
     let quota = Quota::new(1, 1, 1).unwrap_or_else(|| panic!("one"));
     let prefix = Some(Prefix { v4: 24, v6: 48 });
-    let limit = Limit::new("l", None, quota, KeyParts { address: prefix, ..more() });
+    let limit = Limit::new("gw", "l", None, quota, KeyParts { address: prefix, ..more() });
     let told = |claim: Option<ClaimValue>, line: Option<&[u8]>| {
         let trusted: Vec<_> = line.map(|line| (3, Field::One(line))).into_iter().collect();
         let subject = Subject {
@@ -218,7 +218,7 @@ fn a_service_tells_every_value_apart() {
             ..Subject::default()
         };
         let mut parts = Vec::new();
-        BucketKey::new("gw", &limit, &subject).write_parts((None, None), &mut |name, value| {
+        BucketKey::new(&limit, &subject).write_parts((None, None), &mut |name, value| {
             parts.push(format!("{name}={}", String::from_utf8_lossy(value)));
         });
         parts

@@ -8,7 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn limit(name: &str, burst: u64) -> Limit {
     let quota = Quota::new(1, SECOND, burst).unwrap_or_else(|| panic!("burst {burst}"));
-    Limit::new(name, None, quota, KeyParts::default())
+    Limit::new("gw", name, None, quota, KeyParts::default())
 }
 
 fn go(limits: &[Limit], store: &mut Troubled) -> Spent {
@@ -18,7 +18,7 @@ fn go(limits: &[Limit], store: &mut Troubled) -> Spent {
 fn at(limits: &[Limit], store: &mut Troubled, nanos: u64) -> Spent {
     let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
     let now = Timestamp::from_unix_nanos(nanos);
-    let ask = Ask { gateway: "gw", subject: Subject::default(), cost: 1, now };
+    let ask = Ask { subject: Subject::default(), cost: 1, now };
     spend(numbered, &ask, store, &mut Vec::new()).unwrap_or_else(|fault| panic!("{fault:?}"))
 }
 
@@ -43,7 +43,7 @@ fn a_smaller_quota_locks_nobody_out_for_longer_than_its_filling() {
     let quota = |count, period| {
         Quota::new(count, period, count).unwrap_or_else(|| panic!("{count}/{period}"))
     };
-    let with = |quota| [Limit::new("l", None, quota, KeyParts::default())];
+    let with = |quota| [Limit::new("gw", "l", None, quota, KeyParts::default())];
     let (slow, fast) = (with(quota(1_000, day)), with(quota(100, 60 * SECOND)));
     let mut store = Troubled::default();
     let start = 1_800_000_000 * SECOND;
@@ -75,7 +75,7 @@ fn lost_races_are_run_again_a_bounded_number_of_times() {
 
 fn ask(cost: u64) -> Ask<'static> {
     let now = Timestamp::from_unix_nanos(1_800_000_000 * SECOND);
-    Ask { gateway: "gw", subject: Subject::default(), cost, now }
+    Ask { subject: Subject::default(), cost, now }
 }
 
 /// What became of a request, and what each limit has left and whether it gave anything.
@@ -123,7 +123,7 @@ fn a_limit_that_looks_on_holds_nobody_up() {
 fn windows_of_one_limit_have_buckets_of_their_own() {
     let window = |text, quota: Option<Quota>| {
         let quota = quota.unwrap_or_else(|| panic!("{text}"));
-        Limit::new("l", Some(text), quota, KeyParts::default())
+        Limit::new("gw", "l", Some(text), quota, KeyParts::default())
     };
     let limits = [
         window("3/s", Quota::new(3, SECOND, 3)),
@@ -142,7 +142,7 @@ fn windows_of_one_limit_have_buckets_of_their_own() {
 #[test]
 fn what_is_in_flight_is_entered_last_and_left_if_it_comes_to_nothing() {
     let flights = |name, most| {
-        let limit = Limit::of_flights(name, most, KeyParts::default());
+        let limit = Limit::of_flights("gw", name, most, KeyParts::default());
         limit.unwrap_or_else(|| panic!("{name}"))
     };
     let limits = [flights("wide", 3), limit("rate", 2), flights("narrow", 1)];
@@ -152,7 +152,7 @@ fn what_is_in_flight_is_entered_last_and_left_if_it_comes_to_nothing() {
     let mut refused = |limits: &[Limit], why: u16| {
         let numbered = limits.iter().zip(0..).map(|(limit, at)| (LimitId(at), limit));
         let now = Timestamp::from_unix_nanos(1_800_000_000 * SECOND);
-        let ask = Ask { gateway: "gw", subject: Subject::default(), cost: 1, now };
+        let ask = Ask { subject: Subject::default(), cost: 1, now };
         let mut reports = Vec::new();
         let spent = spend(numbered, &ask, &mut store, &mut reports);
         assert_eq!(spent, Ok(Spent::No(LimitId(why))));

@@ -13,8 +13,9 @@ use crate::sorted::sort_by;
 /// Most parts of a key: each is looked for in every request on which the limit counts.
 const MAX_PARTS: usize = 16;
 
-/// What else of a policy keys can be made of.
+/// What else of a policy the names of buckets are made of.
 pub(in super::super) struct Sources<'s> {
+    pub(in super::super) gateway: &'s str,
     pub(in super::super) reads_country: bool,
     pub(in super::super) has_issuers: bool,
     pub(in super::super) trusted: &'s [Box<str>],
