@@ -7,25 +7,21 @@ import statistics
 import chains
 import tokens
 from gateway import Gateway, Trouble
-from measure import above, medians, one_round, take_turns
+from measure import above, in_sets, medians, one_round, take_turns
 from rows import Row
 
-STARTS = 6
+SETS = 6
 ALLOWANCE = 1.0  # CPU microseconds that one of ours may cost more than one of Envoy's
 
 COUNTED, USED_UP = Row("api key"), Row("429", refused="limit")
 
 
 def measure(options):
-    """Rounds of all chains in turn, in several sets of processes: where each lies in memory is worth more than a limit."""
-    rounds = {}
-    for _ in range(STARTS):
-        for name, counted in measure_once(options).items():
-            rounds.setdefault(name, []).extend(counted)
-    return summary(rounds)
+    """Rounds of all chains in turn, in several sets of processes."""
+    return summary(in_sets(SETS, lambda: one_set(options)))
 
 
-def measure_once(options):
+def one_set(options):
     """Alternating rounds; the first is not counted."""
     upstream_core, core = {options.cores[1]}, {options.cores[0]}
     with contextlib.ExitStack() as stack:
