@@ -96,7 +96,7 @@ fn the_schema_refuses_what_a_schema_can_see() {
         ("/limits/several/windows/0/quota", json!("5/day"), "oneOf"),
         ("/consumers/0/plan", json!(["gold"]), "type"),
         ("/plans/gold", json!({}), "required"),
-        ("/limit_headers/0", json!("none"), "oneOf"),
+        ("/limit_headers/0", json!("all"), "oneOf"),
         ("/routes/1/cost", json!(0), "minimum"),
         ("/routes/0/credentials", json!(["api_key"]), "oneOf"),
         ("/routes/0/path", json!("/"), "unknown"),

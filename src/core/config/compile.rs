@@ -125,7 +125,7 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
         address_limits: limits.early(&global),
         networks: networks.table,
         plans: plans.finish(),
-        limit_headers: limit_headers(document),
+        limit_headers: limit_headers(document, report),
         fleet: fleet.map(|fleet| fleet.service),
         limits: limits.finish(),
         routes: routes.all.into(),
@@ -136,9 +136,13 @@ fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     }
 }
 
-fn limit_headers(document: &Node<'_>) -> LimitHeaders {
+fn limit_headers(document: &Node<'_>, report: &mut Report) -> LimitHeaders {
     const FIELD: &str = "limit_headers";
     let has = |word| read::texts(document, FIELD).any(|(_, text)| text == word);
+    if has("none") && (has("standard") || has("legacy")) {
+        let help = "leave `none` out, or all others";
+        report.error(code::FIELDS_CONFLICT, &Place::TOP.field(FIELD), "`none` stands alone", help);
+    }
     let standard = document.member(FIELD).is_none() || has("standard");
     LimitHeaders { standard, legacy: has("legacy") }
 }

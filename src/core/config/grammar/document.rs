@@ -143,6 +143,10 @@ pub static POLICY: Shape = shape(
                     "legacy",
                     "`X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (in seconds), of the limit that is nearest to its end.",
                 ),
+                word(
+                    "none",
+                    "None of them, and neither of the others beside it; a 429 has its `Retry-After` all the same.",
+                ),
             ])),
             "Which response headers tell callers of the limits that counted.",
         ),
