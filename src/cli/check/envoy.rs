@@ -6,7 +6,7 @@ use crate::find::{Found, any_type};
 use crate::read::{Source, Tree};
 
 use super::finding::{Findings, Site, code};
-use super::{address, hardening, routes};
+use super::{address, fleet, hardening, routes};
 
 /// A policy that compiled, and where it stands.
 #[derive(Clone, Copy)]
@@ -55,6 +55,7 @@ pub(super) fn check(source: &Source, guards: &[Guard<'_>], findings: &mut Findin
     for manager in &managers {
         address::check(manager, findings);
         hardening::check(manager, findings);
+        fleet::order(manager, findings);
         chain(manager, findings);
     }
     routes::check(source, guards, &managers, findings);

@@ -1,8 +1,10 @@
-//! What limits of a fleet need around the policy: the cluster of the rate limit service, speaking HTTP/2.
+//! What limits of a fleet need around the policy: the cluster of the rate limit service, speaking HTTP/2, or
+//! Envoy's own filter in its place.
 
+use crate::find::any_type;
 use crate::read::{Source, Tree};
 
-use super::envoy::Guard;
+use super::envoy::{Guard, Manager};
 use super::finding::{Findings, Site, code};
 use super::tokens::clusters;
 
@@ -25,6 +27,31 @@ pub(super) fn check(source: &Source, guards: &[Guard<'_>], findings: &mut Findin
                 findings.error(site, PATH, code::FLEET_CLUSTER_HTTP1, message);
             }
             Some(_) => {}
+        }
+    }
+}
+
+/// Envoy's filter can count by what is handed over where it stands behind, and nowhere else.
+pub(super) fn order(manager: &Manager<'_>, findings: &mut Findings) {
+    let hands_over = |guard: &&Guard<'_>| guard.found.content.member("hand_over").is_some();
+    for guard in manager.guards.iter().filter(hands_over) {
+        let is_here = |pointer: &str| guard.found.is_within(manager.document, pointer);
+        let asks = |tree| any_type(tree).contains(".filters.http.ratelimit.");
+        let (mut before, mut is_behind) = (None, false);
+        for entry in manager.filters() {
+            is_behind |= is_here(&entry.pointer);
+            if asks(entry.tree.field("typed_config")) {
+                if is_behind {
+                    before = None;
+                    break;
+                }
+                before = Some(entry.pointer);
+            }
+        }
+        if let Some(pointer) = before {
+            let site = Site { pointer: &pointer, ..manager.site() };
+            let message = "the filter that tells who calls stands behind it".to_owned();
+            findings.error(site, "", code::RATELIMIT_BEFORE_FILTER, message);
         }
     }
 }

@@ -65,6 +65,27 @@ fn the_service_has_a_cluster_that_speaks_http2() {
 }
 
 #[test]
+fn the_filter_that_counts_stands_behind() {
+    let counts = "                  - name: envoy.filters.http.ratelimit
+                    typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit}
+";
+    let handed = policy().replace("limits:\n", "hand_over: [consumer]\nlimits:\n");
+    let (ours, router) = (
+        "                  - name: portcullis\n",
+        "                  - name: envoy.filters.http.router\n",
+    );
+    let before = |text: &str| text.replace(ours, &format!("{counts}{ours}"));
+    let behind = |text: &str| text.replace(router, &format!("{counts}{router}"));
+    let (with, without) = (as_struct(&handed), as_struct(&policy()));
+    let ran = check(&before(&with));
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.out.contains("error[ratelimit_before_filter]"), "{}", ran.out);
+    for good in [behind(&with), before(&behind(&with)), before(&without), with] {
+        assert_eq!(check(&good).code, 0);
+    }
+}
+
+#[test]
 fn explain_says_that_the_service_was_not_asked() {
     let file = File::new("fleet.yaml", &with_fleet());
     let header = format!("x-api-key: {KEY}");
