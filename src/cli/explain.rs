@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
 use portcullis_core::{
-    Denial, LimitLook, MemoryStore, Outcome, Policy, PureVerifier, Request, Stage, Timestamp,
-    Tokens, Trace,
+    Denial, Effects, LimitLook, MemoryStore, Outcome, Policy, PureVerifier, Request, Stage,
+    Timestamp, Tokens, Trace,
 };
 
 use crate::choose::choose;
@@ -29,7 +29,7 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "NAME")]
     gateway: Option<String>,
     /// Read the request from a YAML or JSON file: an object with `method`, `path`, `host`, `headers` (a
-    /// list of lines), `peer`, `envoy_route`, `at` and `repeat`, all optional.
+    /// list of lines), `peer`, `envoy_route`, `at`, `repeat` and `response_headers`, all optional.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "path", "host", "header", "peer"])]
     request: Option<String>,
     #[arg(long, default_value = "GET")]
@@ -42,6 +42,9 @@ pub(crate) struct Explain {
     /// A header line; may be repeated, order is kept.
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
+    /// A header line of the upstream's response, for limits that are charged by it; may be repeated.
+    #[arg(long, value_name = "NAME: VALUE")]
+    response_header: Vec<String>,
     /// The peer of the connection. As Envoy does, it is appended to `x-forwarded-for`.
     #[arg(long, value_name = "ADDRESS[:PORT]")]
     peer: Option<String>,
@@ -104,12 +107,20 @@ fn walk(
     let now = asked.at.unwrap_or_else(now);
     let mut buckets = MemoryStore::default();
     let mut allowed = 0_u32;
+    let response: Vec<_> = request::lines_of(&asked.response_headers).collect();
+    let response: Vec<_> = response.iter().map(|(name, value)| (&**name, &**value)).collect();
     for _ in 1..asked.repeat {
         let decision = policy.decide_now(&request, now, &mut buckets, &mut tokens, &mut ());
         allowed = allowed.saturating_add(u32::from(decision.outcome() == Outcome::Allowed));
+        if let Effects::Forward(forward) = decision.effects() {
+            policy.charge(&forward.charges, &response, now, &mut buckets, &mut ());
+        }
     }
     let mut heard = Heard::default();
     let decision = policy.decide_now(&request, now, &mut buckets, &mut tokens, &mut heard);
+    if let Effects::Forward(forward) = decision.effects() {
+        policy.charge(&forward.charges, &response, now, &mut buckets, &mut heard);
+    }
     let before = (asked.repeat > 1).then_some((asked.repeat.saturating_sub(1), allowed));
     let seen = print::Seen { policy, decision: &decision, heard: &heard, now, before };
     match arguments.format {
@@ -155,6 +166,7 @@ fn asked(arguments: &Explain) -> Result<Asked, (Exit, String)> {
             path: arguments.path.clone(),
             host: arguments.host.clone(),
             headers: Vec::new(),
+            response_headers: Vec::new(),
             peer: arguments.peer.clone(),
             envoy_route: None,
             at: None,
@@ -163,6 +175,9 @@ fn asked(arguments: &Explain) -> Result<Asked, (Exit, String)> {
     };
     for line in &arguments.header {
         asked.headers.push(request::header(line).map_err(|why| (Exit::Usage, why))?);
+    }
+    for line in &arguments.response_header {
+        asked.response_headers.push(request::header(line).map_err(|why| (Exit::Usage, why))?);
     }
     asked.peer = asked.peer.map(with_port);
     asked.envoy_route = arguments.envoy_route.clone().or(asked.envoy_route);

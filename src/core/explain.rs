@@ -23,6 +23,8 @@ pub enum Stage {
     Authorise,
     /// The other limits.
     Limits,
+    /// What the response says that the request has cost.
+    Charge,
 }
 
 impl Stage {
@@ -38,6 +40,7 @@ impl Stage {
             Self::Authenticate => "authenticate",
             Self::Authorise => "authorise",
             Self::Limits => "limits",
+            Self::Charge => "charge",
         }
     }
 }

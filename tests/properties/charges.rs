@@ -54,7 +54,7 @@ impl World {
         let text = cost.to_string();
         let lines: [HeaderLine<'_>; 2] = [(b":status", b"200"), (b"x-cost", text.as_bytes())];
         let now = Timestamp::from_unix_nanos(self.now);
-        self.policy.charge(&charges, &lines, now, &mut self.buckets);
+        self.policy.charge(&charges, &lines, now, &mut self.buckets, &mut ());
         self.paid.push((since, cost.clamp(1, MAX)));
     }
 }

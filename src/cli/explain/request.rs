@@ -13,6 +13,8 @@ pub(super) struct Asked {
     pub(super) host: String,
     /// Names in lower case, as Envoy hands them on.
     pub(super) headers: Vec<(String, String)>,
+    /// What the upstream answers with.
+    pub(super) response_headers: Vec<(String, String)>,
     pub(super) peer: Option<String>,
     pub(super) envoy_route: Option<String>,
     pub(super) at: Option<Timestamp>,
@@ -42,6 +44,7 @@ impl Asked {
             path: "/".to_owned(),
             host: "localhost".to_owned(),
             headers: Vec::new(),
+            response_headers: Vec::new(),
             peer: None,
             envoy_route: None,
             at: None,
@@ -65,17 +68,21 @@ impl Asked {
                     let repeat = text()?.parse().ok().filter(|n| (1..=1_000_000).contains(n));
                     asked.repeat = repeat.ok_or_else(wrong)?;
                 }
-                "headers" => {
+                "headers" | "response_headers" => {
+                    let of_request = member.name == "headers";
                     for line in value.items() {
                         let line_text = line.text().ok_or_else(wrong)?;
-                        asked.headers.push(header(line_text).map_err(|why| (line, why))?);
+                        let line = header(line_text).map_err(|why| (line, why))?;
+                        if of_request { &mut asked.headers } else { &mut asked.response_headers }
+                            .push(line);
                     }
                     if value.items().is_empty() {
-                        return Err((value, "`headers` is a list of `name: value`".to_owned()));
+                        let why = format!("`{}` is a list of `name: value`", member.name);
+                        return Err((value, why));
                     }
                 }
                 _ => {
-                    let fields = "method, path, host, headers, peer, envoy_route, at, repeat";
+                    let fields = "method, path, host, headers, peer, envoy_route, at, repeat, response_headers";
                     return Err((value, format!("a request has the fields {fields}")));
                 }
             }
@@ -87,12 +94,17 @@ impl Asked {
     pub(super) fn lines(&self) -> Vec<Line> {
         let pseudo = [(":method", &self.method), (":path", &self.path), (":authority", &self.host)];
         let mut lines: Vec<_> = pseudo.into_iter().map(|(name, value)| line(name, value)).collect();
-        lines.extend(self.headers.iter().map(|(name, value)| line(name, value)));
+        lines.extend(lines_of(&self.headers));
         let address = self.peer.as_deref().and_then(|peer| Some(peer.rsplit_once(':')?.0));
         let address = address.map(|text| text.trim_start_matches('[').trim_end_matches(']'));
         lines.extend(address.map(|address| line("x-forwarded-for", address)));
         lines
     }
+}
+
+/// Header lines as bytes.
+pub(super) fn lines_of(headers: &[(String, String)]) -> impl Iterator<Item = Line> {
+    headers.iter().map(|(name, value)| line(name, value))
 }
 
 fn line(name: &str, value: &str) -> Line {

@@ -205,6 +205,40 @@ fn whose_bucket_and_what_counts_is_told() {
 }
 
 #[test]
+fn what_the_response_costs_is_charged() {
+    let text = "version: 1\ngateway: external\n\
+        limits: {work: {key: [route], rate: 10/s, charge: {header: x-cost, max: 500}}}\nglobal_limits: [work]\n\
+        routes: [{name: open, paths: [/open], methods: [GET], access: public}]\n";
+    let costs = |cost: &str, times: &str| {
+        let header = format!("X-Cost: {cost}");
+        let more = ["--path", "/open", "--response-header", &header, "--repeat", times];
+        explain("charged.yaml", text, &more)
+    };
+    let full = "full at 2026-11-22T12:00:0";
+    for (cost, times, charge) in [
+        ("4", "1", format!("`work`: costs 4, 1 were taken, so 3 more; 6 left; {full}0.4")),
+        ("4", "2", format!("`work`: costs 4, 1 were taken, so 3 more; 2 left; {full}0.8")),
+        ("4", "3", format!("`work`: costs 4, 1 were taken, so 3 more; 0 left; {full}1.2")),
+        ("1", "1", "`work`: costs 1, and 1 were taken".to_owned()),
+        ("501", "1", "`work`: costs 500, 1 were taken, so 499 more; 0 left".to_owned()),
+        ("many", "1", "`work`: `x-cost` is no number, so it is the most".to_owned()),
+    ] {
+        let ran = costs(cost, times);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        assert!(ran.out.contains(&format!("  charge          {charge}")), "{charge}:\n{}", ran.out);
+    }
+    let ran = costs("4", "4");
+    assert!(ran.out.contains("refused: rate_limited by `work`"), "{}", ran.out);
+    let request =
+        File::new("charged-request.yaml", "path: /open\nresponse_headers: [\"x-cost: 4\"]\n");
+    let ran = explain("charged.yaml", text, &["--request", &request.0]);
+    assert!(ran.out.contains("so 3 more; 6 left"), "{}", ran.out);
+    let ran = explain("charged.yaml", text, &["--path", "/open"]);
+    assert!(ran.out.contains("`work`: no `x-cost` in the response"), "{}", ran.out);
+    assert_eq!(explain("charged.yaml", text, &["--response-header", "x-cost"]).code, 2);
+}
+
+#[test]
 fn a_request_from_a_file_is_the_same_request() {
     let request = File::new(
         "request.yaml",

@@ -13,10 +13,11 @@
 //! a calendar window owes nothing beyond the window: it admits a cost of `quota + f * max` in each.
 
 use super::LimitId;
-use super::bucket::Quota;
+use super::bucket::{Quota, State};
 use super::key::BucketKey;
 use super::spend::ATTEMPTS;
 use super::store::{BucketStore, StoreFault};
+use crate::explain::{Stage, Trace};
 use crate::policy::Policy;
 use crate::request::{Field, HeaderLine};
 use crate::time::Timestamp;
@@ -88,17 +89,25 @@ impl Policy {
         response: &[HeaderLine<'_>],
         now: Timestamp,
         buckets: &mut impl BucketStore,
+        trace: &mut impl Trace,
     ) -> Vec<&'p str> {
         let mut removed = Vec::new();
         for charge in charges {
             let Some(limit) = self.limits.get(usize::from(charge.limit.0)) else { continue };
             let Some(rule) = &limit.charge else { continue };
-            let max = u64::from(rule.max);
+            let (name, header, max) = (limit.name(), &rule.header, u64::from(rule.max));
             let cost = match rule.cost(response) {
-                Ok(None) => continue,
+                Ok(None) => {
+                    trace
+                        .note(Stage::Charge, || format!("`{name}`: no `{header}` in the response"));
+                    continue;
+                }
                 Ok(Some(cost)) => cost.min(max),
                 Err(()) => {
-                    buckets.unreadable(limit.name());
+                    buckets.unreadable(name);
+                    trace.note(Stage::Charge, || {
+                        format!("`{name}`: `{header}` is no number, so it is the most")
+                    });
                     max
                 }
             };
@@ -109,29 +118,54 @@ impl Policy {
             if more > 0 {
                 let key = BucketKey::written(limit, &charge.name, charge.is_unbounded);
                 // Nothing is left to do where it fails; the store keeps why.
-                let _ = take(&key, &limit.quota, more, now, buckets);
+                let state = take(&key, &limit.quota, more, now, buckets);
+                trace.note(Stage::Charge, || told(name, cost, charge.taken, state, now));
+            } else {
+                trace.note(Stage::Charge, || {
+                    format!("`{name}`: costs {cost}, and {} were taken", charge.taken)
+                });
             }
         }
         removed
     }
 }
 
-/// Takes tokens whether they are there or not.
+/// Takes tokens whether they are there or not, and says what is left. `None`: others were always faster.
 fn take<S: BucketStore>(
     key: &BucketKey<'_>,
     quota: &Quota,
     tokens: u64,
     now: Timestamp,
     store: &mut S,
-) -> Result<(), StoreFault> {
+) -> Result<Option<State>, StoreFault> {
     for _ in 0..ATTEMPTS {
         let (arrival, ticket) = store.read(key, quota, tokens, now)?;
-        if store.replace(ticket, quota.charged(arrival, tokens, now), 0)? {
-            return Ok(());
+        let next = quota.charged(arrival, tokens, now);
+        if store.replace(ticket, next, 0)? {
+            return Ok(Some(quota.judge(next, 0, now)));
         }
     }
     store.contended(key.limit());
-    Ok(())
+    Ok(None)
+}
+
+/// A charge in words.
+fn told(
+    name: &str,
+    cost: u64,
+    taken: u64,
+    state: Result<Option<State>, StoreFault>,
+    now: Timestamp,
+) -> String {
+    let more = cost.saturating_sub(taken);
+    let Ok(Some(state)) = state else {
+        return format!("`{name}`: costs {cost}, and the bucket could not be changed");
+    };
+    let (State::Open { full_in, .. } | State::Empty { full_in, .. }) = state;
+    let (left, full_at) = (state.remaining(), now.saturating_add(full_in));
+    format!(
+        "`{name}`: costs {cost}, {taken} were taken, so {more} more; {left} left; full at {full_at}"
+    )
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Http {
         let (policy, now) = (&generation.policy, host::now()?);
         let lines = host::response_headers(inbox)?;
         let mut store = buckets.store(inbox, policy.gateway(), metrics, &mut self.buckets);
-        let removed = policy.charge(charges, &lines, now, &mut store);
+        let removed = policy.charge(charges, &lines, now, &mut store, &mut ());
         let fault = store.fault;
         removed.into_iter().try_for_each(host::remove_response_header)?;
         fault.map_or(Ok(()), Err)

@@ -53,7 +53,7 @@ impl World {
     /// The names of the headers that callers are not told.
     fn answer(&mut self, charges: &[Charge], lines: &[HeaderLine<'_>]) -> Vec<String> {
         let now = Timestamp::from_unix_nanos(self.now);
-        let removed = self.policy.charge(charges, lines, now, &mut self.store);
+        let removed = self.policy.charge(charges, lines, now, &mut self.store, &mut ());
         removed.into_iter().map(str::to_owned).collect()
     }
 
