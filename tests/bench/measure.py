@@ -10,14 +10,13 @@ import chains
 from gateway import Gateway, Trouble
 
 LOAD = chains.ROOT / "target/portcullis-load"
-SETS = 2
 
 
 def measure(row, options):
     """Alternating rounds of one row, in several sets of processes."""
     row.prepare((options.rounds + 1) * options.requests)
     try:
-        return summary(row, in_sets(SETS, lambda: one_set(row, options)))
+        return summary(row, in_sets(options.sets, lambda: one_set(row, options)))
     except Trouble as trouble:
         raise Trouble(f"{row.name}: {trouble}") from trouble
 

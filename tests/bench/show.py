@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import chains
-from measure import SETS
 
 # What the native chain leaves out in every row. The comparison is kind to it by that much.
 NATIVE_CANNOT = [
@@ -23,7 +22,7 @@ NATIVE_CANNOT = [
 def heading(options):
     facts = about(options)
     return (f"{facts['machine']}, {facts['date']}, {facts['envoy']}, Portcullis {facts['revision']}\n"
-            f"{SETS} sets of processes, {options.rounds} rounds of {options.requests} requests each; {chains.CLIENTS} clients, {chains.RANGES} ranges, "
+            f"{options.sets} set{'s' * (options.sets > 1)} of processes, {options.rounds} rounds of {options.requests} requests each; {chains.CLIENTS} clients, {chains.RANGES} ranges, "
             f"{chains.ROUTES} routes\nadded: CPU microseconds of a request above no filter; ratio: of what is added, and where 9 of 10 redrawn ratios lie\n")
 
 
