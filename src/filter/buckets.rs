@@ -9,8 +9,9 @@
 //!
 //! An entry whose arrival has passed is a full bucket: it holds no information and its place is given
 //! to the next newcomer. A newcomer who finds no such place is charged to a bucket that all such
-//! newcomers of the limit share, so nobody gets a fresh bucket for being evicted. (Who
-//! was charged there and later finds a place of its own begins with a full bucket, once.)
+//! newcomers of the limit share: nobody is evicted while his bucket is of use. Who was charged there and later
+//! finds a place of his own begins with a full bucket. So he gets what two buckets give at most, one of them shared.
+//! (To begin with what the shared one has left would keep all newcomers out wherever a few sets are crowded.)
 //!
 //! A VM that is asked about the same bucket twice within five seconds takes tokens ahead, if many are left, and
 //! answers from its [`Lease`] without a call.

@@ -163,3 +163,32 @@ fn a_crowded_table_gives_nobody_a_fresh_bucket() {
     process.advance(3_601 * SECOND);
     assert_eq!(allowed(&mut vm, "192.0.2.1:1", 4), 3);
 }
+
+#[test]
+fn a_newcomer_gets_what_two_buckets_hold_and_no_more() {
+    // row W09
+    let (process, mut vm) = vm();
+    let before = buckets(&process).into_iter().map(|key| (process.shared(&key), key));
+    let before: Vec<_> = before.filter_map(|(held, key)| Some((held?.0, key))).collect();
+    let table = |free: bool| {
+        if free {
+            for (value, key) in before.iter().filter(|(_, key)| key[4] == b'b') {
+                process.set_shared(key, value, 0);
+            }
+        } else {
+            crowd(&process, b'b');
+        }
+    };
+    // Crowded when it comes, then not: the bucket that newcomers share, and one of its own.
+    table(false);
+    assert_eq!(allowed(&mut vm, "192.0.2.1:1", 4), 3);
+    table(true);
+    assert_eq!(allowed(&mut vm, "192.0.2.1:1", 4), 3);
+    // However often that changes: its own place is kept.
+    for _ in 0..3 {
+        crowd(&process, b'b');
+        assert_eq!(allowed(&mut vm, "192.0.2.1:1", 2), 0);
+    }
+    // And the shared bucket is one for all.
+    assert_eq!(allowed(&mut vm, "192.0.2.2:1", 2), 0);
+}
