@@ -61,6 +61,9 @@ pub(crate) struct Explain {
     /// How often the request is made at that time, to see limits run out.
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     repeat: u32,
+    /// Each of them is over before the next one is made: no two are in flight at once.
+    #[arg(long)]
+    sequential: bool,
     /// How the walk is printed.
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
@@ -114,6 +117,9 @@ fn walk(
         allowed = allowed.saturating_add(u32::from(decision.outcome() == Outcome::Allowed));
         if let Effects::Forward(forward) = decision.effects() {
             policy.charge(&forward.charges, &response, now, &mut buckets, &mut ());
+        }
+        if arguments.sequential {
+            buckets.end_all();
         }
     }
     let mut heard = Heard::default();

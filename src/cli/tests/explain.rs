@@ -152,7 +152,7 @@ fn limits_that_refuse_leave_the_others_alone() {
 }
 
 #[test]
-fn requests_that_are_repeated_are_all_in_flight() {
+fn requests_that_are_repeated_are_all_in_flight_or_each_by_itself() {
     let text = policy()
         .replace(
             "limits:\n  per-address",
@@ -162,6 +162,8 @@ fn requests_that_are_repeated_are_all_in_flight() {
     let header = format!("x-api-key: {KEY}");
     let request = ["--path", "/orders/1", "--peer", "192.0.2.1", "--header", &header, "--repeat"];
     let repeated = |times| explain("flights.yaml", &text, &[&request[..], &[times]].concat());
+    let in_turn =
+        |times| explain("turns.yaml", &text, &[&request[..], &[times, "--sequential"]].concat());
     let second = repeated("2");
     assert_eq!(second.code, 0, "{}{}", second.out, second.err);
     assert!(
@@ -172,6 +174,13 @@ fn requests_that_are_repeated_are_all_in_flight() {
     let third = repeated("3");
     assert_eq!(third.code, 4);
     assert!(third.out.contains("refused: concurrency_limited by `flights`"), "{}", third.out);
+    let third = in_turn("3");
+    assert_eq!(third.code, 0, "{}", third.out);
+    assert!(
+        third.out.contains("`flights` of route `orders`: 2 in flight at once; 1 are"),
+        "{}",
+        third.out
+    );
 }
 
 #[test]
