@@ -6,7 +6,7 @@ use crate::support::{File, KEY, check, policy, run};
 fn with_fleet() -> String {
     policy().replace(
         "limits:\n  per-address: {",
-        "fleet: {cluster: ratelimit}\nlimits:\n  per-address: {scope: fleet, ",
+        "fleet: {cluster: ratelimit, processes: 2}\nlimits:\n  per-address: {scope: fleet, ",
     )
 }
 

@@ -47,7 +47,7 @@ pub fn compile(document: &Node<'_>) -> Compiled {
 fn build(document: &Node<'_>, meaning: &[u8], report: &mut Report) -> Policy {
     let headers = headers::compile(document, report);
     let networks = networks::compile(document, report);
-    let fleet = fleet::compile(document);
+    let fleet = fleet::compile(document, report);
     let mut claims = claims::Claims::default();
     let gateway = read::text(document, "gateway").unwrap_or_default();
     let mut sources = limits::Sources {

@@ -13,7 +13,7 @@ pub(super) struct Fleet {
     processes: u64,
 }
 
-pub(super) fn compile(document: &Node<'_>) -> Option<Fleet> {
+pub(super) fn compile(document: &Node<'_>, report: &mut Report) -> Option<Fleet> {
     let node = document.member("fleet")?;
     let service = limit::Fleet {
         cluster: read::text(node, "cluster").unwrap_or_default().into(),
@@ -26,6 +26,13 @@ pub(super) fn compile(document: &Node<'_>) -> Option<Fleet> {
         },
     };
     let processes = read::size(node, "processes").and_then(|count| count.try_into().ok());
+    if processes.is_none() && service.on_error == OnError::Local {
+        let message = "without the service each process would admit the whole limit";
+        let help =
+            "say how many Envoys there are, `1` for one, or what is to be done with `on_error`";
+        let place = Place::TOP.field("fleet");
+        report.warning(code::MISSING_FIELD, &place.field("processes"), message, help);
+    }
     Some(Fleet { service, processes: processes.unwrap_or(1) })
 }
 
