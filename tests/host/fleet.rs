@@ -57,6 +57,30 @@ fn every_part_of_a_key_is_an_entry_in_a_fixed_order() {
 }
 
 #[test]
+fn what_the_process_refuses_waits_for_the_fleet() {
+    let mut rig = Rig::new(&json!({}));
+    for left in (0..4).rev() {
+        assert_eq!(verdict(&rig.asks("/narrow/1", 1, &ok(left, 40))).0, 200);
+    }
+    // The next token of this process is there in 15 s, and nothing of the fleet's before 40.
+    let outcome = rig.local("/narrow/1");
+    assert_eq!(verdict(&outcome), (429, "rate_limited", "-".into()));
+    assert_eq!(
+        (told(&outcome, "retry-after"), told(&outcome, "ratelimit")),
+        ("40".into(), "\"narrow\";r=0;t=40".into())
+    );
+    // A service that only looks on admits what it has counted as too much: it is asked as ever.
+    rig.advance(15_000);
+    assert_eq!(verdict(&rig.asks("/narrow/1", 1, &ok(0, 25))), (200, "", "service".into()));
+    // Where the service has some left, the process decides.
+    let mut rig = Rig::new(&json!({}));
+    for _ in 0..4 {
+        rig.asks("/narrow/1", 1, &ok(9, 40));
+    }
+    assert_eq!(told(&rig.local("/narrow/1"), "retry-after"), "15");
+}
+
+#[test]
 fn a_refusal_is_told_and_remembered() {
     let mut rig = Rig::new(&json!({}));
     let outcome = rig.asks("/single/1", 1, &over(17));

@@ -6,8 +6,8 @@ use crate::decision::{Decision, Principal};
 use crate::explain::{Stage, Trace};
 use crate::headers::Headers;
 use crate::limit::{
-    Ask, BucketKey, BucketStore, Charge, LimitId, LimitReport, Spent, StoreFault, Subject, fail,
-    look_again, spend,
+    Ask, BucketKey, BucketStore, Charge, Fleet, LimitId, LimitReport, Spent, State, StoreFault,
+    Subject, fail, look_again, spend,
 };
 use crate::network::Caller;
 use crate::policy::Policy;
@@ -171,7 +171,25 @@ impl Till<'_, '_> {
         for report in self.limits.iter().skip(reported) {
             trace.limit(stage, || report.look(ask));
         }
-        self.refusal(spent)
+        let ended = self.refusal(spent);
+        if let (Err(Denial::RateLimited), Some(fleet)) = (ended, &policy.fleet) {
+            self.heed(fleet, ask, buckets);
+        }
+        ended
+    }
+
+    /// What this process refuses may be used up in the fleet, and for longer.
+    #[cold]
+    fn heed(&mut self, fleet: &Fleet, ask: &Ask<'_>, buckets: &mut impl BucketStore) {
+        for report in self.limits.iter_mut().filter(|report| report.limit.fleet.is_some()) {
+            let State::Empty { retry_in, full_in, .. } = report.state else { continue };
+            let key = BucketKey::new(report.limit, &ask.subject);
+            let standing = buckets.standing(&key, fleet, ask.now);
+            if let Some(wait) = standing.and_then(|standing| standing.empty_for(ask.now)) {
+                let (retry_in, full_in) = (retry_in.max(wait), full_in.max(wait));
+                report.state = State::Empty { remaining: 0, retry_in, full_in };
+            }
+        }
     }
 
     fn refusal(&mut self, spent: Result<Spent, StoreFault>) -> Result<(), Denial> {

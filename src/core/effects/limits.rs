@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::Lines;
 use crate::decision::Decision;
 use crate::json::push_number;
-use crate::limit::{LimitReport, State};
+use crate::limit::{Limit, LimitReport, Origin, State};
 use crate::time::{SECOND, Timestamp};
 
 /// Bytes that the lines of one limit or two take: then they are written in one piece of memory.
@@ -39,7 +39,7 @@ impl Decision<'_, '_> {
         lines.reserve(ROOM);
         lines.write("ratelimit-policy", |out| {
             self.list_limits(out, |out, report| {
-                out.extend_from_slice(report.limit.policy_item.as_bytes());
+                out.extend_from_slice(report.counted_by().policy_item.as_bytes());
                 if report.limit.quota.calendar().is_some() {
                     push_number(out, report.window_seconds(self.now));
                 }
@@ -81,7 +81,7 @@ impl Decision<'_, '_> {
             |report: &&LimitReport<'_>| (report.state.remaining(), Reverse(report.wait()));
         let Some(report) = self.told().min_by_key(nearest) else { return };
         for (name, value) in [
-            ("x-ratelimit-limit", report.limit.quota.burst()),
+            ("x-ratelimit-limit", report.counted_by().quota.burst()),
             ("x-ratelimit-remaining", report.state.remaining()),
             ("x-ratelimit-reset", report.wait()),
         ] {
@@ -91,6 +91,12 @@ impl Decision<'_, '_> {
 }
 
 impl LimitReport<'_> {
+    /// The limit that decided: without a fleet's service this process's share.
+    fn counted_by(&self) -> &Limit {
+        let share = self.limit.fleet.as_ref().filter(|_| self.origin == Origin::Local);
+        share.map_or(self.limit, |part| &part.share)
+    }
+
     /// The length of the calendar window that holds an instant, in whole seconds.
     #[inline(never)]
     fn window_seconds(&self, now: Timestamp) -> u64 {

@@ -112,7 +112,10 @@ impl FleetPart {
         let quota = limit.quota.share(processes);
         Self {
             lease,
-            share: Limit { bucket, ..Limit::new("", limit.name(), None, quota, limit.key.clone()) },
+            share: Limit {
+                bucket,
+                ..Limit::new("", limit.name(), limit.window(), quota, limit.key.clone())
+            },
         }
     }
 }

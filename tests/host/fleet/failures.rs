@@ -58,6 +58,7 @@ fn without_the_service_each_process_has_its_share() {
         if share < 4 {
             let outcome = rig.fails("/narrow/1");
             assert_eq!(verdict(&outcome), (429, "rate_limited", "local".into()));
+            assert!(told(&outcome, "ratelimit-policy").contains(&format!(";q={share};")));
             // One every fifteen seconds, and so many times slower.
             assert_eq!(told(&outcome, "retry-after"), (15 * processes).to_string());
         }

@@ -30,6 +30,7 @@ pub(crate) struct Figures {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Kind {
+    /// Nothing but what the service told, if it did.
     #[default]
     Nothing,
     /// The service has refused.
@@ -57,7 +58,7 @@ impl Standing {
     pub fn is_worthless(&self, now: Timestamp) -> bool {
         let now = now.unix_nanos();
         // It lies ahead where the clock was set back.
-        self.until <= now || now < self.since
+        self.kind == Kind::Nothing || self.until <= now || now < self.since
     }
 
     /// From when it counts, in unix nanoseconds.
@@ -69,6 +70,14 @@ impl Standing {
     pub(crate) fn refuses(&self, cost: u32, now: Timestamp) -> Option<u64> {
         let is_refused = self.kind == Kind::Refused && u64::from(cost) >= self.left;
         (is_refused && !self.is_worthless(now)).then(|| self.until.saturating_sub(now.unix_nanos()))
+    }
+
+    /// For how many nanoseconds nothing is left of the limit, by the service's last word. It may admit all the
+    /// same: a limit that only looks on does.
+    pub(crate) fn empty_for(&self, now: Timestamp) -> Option<u64> {
+        let Figures { remaining, reset } = self.figures()?;
+        let wait = reset.checked_sub(now.unix_nanos()).filter(|wait| *wait > 0);
+        wait.filter(|_| remaining == 0 && self.since <= now.unix_nanos())
     }
 
     /// What is known for a request of that cost, under a limit with leases of so many hits; what is spent
@@ -130,6 +139,9 @@ impl Standing {
         let told = |remaining| Figures { remaining, reset: now.unix_nanos().saturating_add(wait) };
         let figures = verdict.remaining.map(told);
         if hits <= cost {
+            if self.is_worthless(now) {
+                *self = Self { figures, ..Self::of(Kind::Nothing, now, wait) };
+            }
             return figures;
         }
         let is_lost = self.is_worthless(now) || self.kind == Kind::Refused;
@@ -175,6 +187,26 @@ mod tests {
             assert_eq!(standing.judge(1, 1, at(end - 1)), Known::Refused(1));
             assert_eq!(standing.judge(1, 1, at(end)), Known::Ask(1));
         }
+    }
+
+    #[test]
+    fn that_nothing_is_left_is_kept_and_refuses_nobody() {
+        let learned = |remaining, hits| {
+            let mut standing = Standing::default();
+            standing.judge(1, hits, at(0));
+            let good = verdict(false, Some(remaining), Some(30 * SECOND));
+            standing.learn(&good, (hits, 1), at(0), at(MILLI), LONGEST);
+            standing
+        };
+        let mut used_up = learned(0, 1);
+        let times = [at(MILLI), at(30 * SECOND), at(30 * SECOND + MILLI), at(0)];
+        let waits = times.map(|now| used_up.empty_for(now));
+        assert_eq!(waits, [Some(30 * SECOND), Some(MILLI), None, None]);
+        assert!(used_up.is_worthless(at(MILLI)), "nobody is kept from its place");
+        assert_eq!(used_up.judge(1, 1, at(2 * MILLI)), Known::Ask(1));
+        assert_eq!(learned(1, 1).empty_for(at(MILLI)), None);
+        // Hits that were asked for ahead are left.
+        assert_eq!(learned(0, 2).empty_for(at(MILLI)), None);
     }
 
     #[test]
