@@ -66,7 +66,7 @@ pub(crate) fn allowed(address: SocketAddr, times: usize) -> usize {
 /// L04: no address gets more than its burst while its bucket is being made by several workers.
 #[test]
 fn new_buckets_are_exact_from_their_first_request() {
-    let envoy = envoy(&policy("address", 2), 4);
+    let envoy = envoy(&policy("address", 2), 8);
     let address = envoy.listeners["only"];
     let admitted = at_once(8, |_| {
         let mut client = connect(address);
@@ -74,9 +74,9 @@ fn new_buckets_are_exact_from_their_first_request() {
             let from = format!("x-forwarded-for: 198.18.{}.{}", number / 250, number % 250);
             usize::from(get(&mut client, "/x", &[key().as_bytes(), from.as_bytes()]).status == 200)
         };
-        (0..400).map(one).collect::<Vec<_>>()
+        (0..1_000).map(one).collect::<Vec<_>>()
     });
-    for number in 0..400 {
+    for number in 0..1_000 {
         let total: usize = admitted.iter().map(|of_thread| of_thread[number]).sum();
         assert!(total <= 2, "address {number}: {total}");
     }
