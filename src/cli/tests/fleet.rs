@@ -93,7 +93,8 @@ fn explain_says_that_the_service_was_not_asked() {
     let arguments = [&["explain", "--policy", &file.0][..], &request].concat();
     let ran = run(&arguments, "");
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    let note = "the rate limit service was not asked: what this process has counted decides";
+    let note = "`per-address`: nobody was asked; Envoy asks domain `portcullis` for 1 hit of limit `per-address`, \
+        address `192.0.2.1`, and without an answer a share of 1 at once decides";
     assert!(ran.out.contains(note), "{}", ran.out);
     assert!(ran.out.contains("2 left; the fleet's service counts too;"), "{}", ran.out);
     let ran = run(&[&arguments[..], &["--repeat", "4"]].concat(), "");

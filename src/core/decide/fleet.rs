@@ -73,10 +73,12 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
             Some((Some(inquiry), Answer::Counted(verdict))) => Means::Answer(inquiry, verdict),
             Some((_, Answer::Unavailable)) => Means::Without,
             Some(_) => {
-                self.trace.note(Stage::Limits, || {
-                    "the rate limit service was not asked: what this process has counted decides"
-                        .to_owned()
-                });
+                for report in limits.iter() {
+                    let Some(part) = &report.limit.fleet else { continue };
+                    let key = BucketKey::new(report.limit, &ask.subject);
+                    let hits = part.lease.max(route.cost);
+                    self.trace.note(Stage::Limits, || fleet.in_words(&key, names, hits, part));
+                }
                 return Ok(());
             }
         };

@@ -137,6 +137,30 @@ impl Fleet {
         }
     }
 
+    /// What is asked about a key, and what follows without an answer, for whoever asks nobody.
+    pub(crate) fn in_words(
+        &self,
+        key: &BucketKey<'_>,
+        names: Names<'_>,
+        hits: u32,
+        part: &FleetPart,
+    ) -> String {
+        let (name, mut entries) = (key.limit(), String::new());
+        key.write_parts(names, &mut |part, value| {
+            entries.extend([", ", part, " `", &String::from_utf8_lossy(value), "`"]);
+        });
+        let without = match self.on_error {
+            OnError::Local => format!("a share of {} at once decides", part.share.quota.burst()),
+            OnError::Deny => "the request is refused".to_owned(),
+            OnError::Allow => "the limit is passed over".to_owned(),
+        };
+        let (domain, s) = (&self.domain, if hits == 1 { "" } else { "s" });
+        format!(
+            "`{name}`: nobody was asked; Envoy asks domain `{domain}` for {hits} hit{s} of limit `{name}`{entries}, and \
+             without an answer {without}"
+        )
+    }
+
     /// `RateLimitRequest` for a key.
     pub(crate) fn question(&self, key: &BucketKey<'_>, names: Names<'_>, hits: u32) -> Vec<u8> {
         message::request(&self.domain, key.limit(), |write| key.write_parts(names, write), hits)
