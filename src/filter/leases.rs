@@ -1,8 +1,8 @@
 //! What this VM remembers of keys of limits, leases of its buckets and what a fleet's service said: tables of
 //! fixed size, in which no two keys meet.
 //!
-//! A lease is found by all 128 bits of its bucket's keyed hash and by its quota, so that a policy with
-//! another one begins anew. Keys that callers can make any number of have a table of their own. A lease with
+//! A lease is found by all 128 bits of its bucket's keyed hash and by its quota: under a policy with another one
+//! the same bucket has another lease. Keys that callers can make any number of have a table of their own. A lease with
 //! tokens keeps its place until its bucket has refilled them; who finds no place has none, and asks each
 //! time. When the VM traps all are gone: the buckets have their tokens as taken, and fill up again.
 
@@ -20,8 +20,8 @@ pub(crate) trait Memory: Copy + Default {
     /// Whether nothing is lost with it.
     fn is_worthless(&self, now: Timestamp) -> bool;
 
-    /// When it was learned, in unix nanoseconds; 0 where nothing was.
-    fn since(&self) -> u64;
+    /// When it was last of use, in unix nanoseconds; 0 where it never was.
+    fn last(&self) -> u64;
 }
 
 impl Memory for Lease {
@@ -29,8 +29,8 @@ impl Memory for Lease {
         Self::is_worthless(self, now)
     }
 
-    fn since(&self) -> u64 {
-        Self::since(self)
+    fn last(&self) -> u64 {
+        self.since()
     }
 }
 
@@ -39,7 +39,7 @@ impl Memory for Standing {
         Self::is_worthless(self, now)
     }
 
-    fn since(&self) -> u64 {
+    fn last(&self) -> u64 {
         Self::since(self)
     }
 }
@@ -72,19 +72,21 @@ impl<M: Memory> Memories<M> {
         self.set(hash)?.iter_mut().find(is_it).map(|entry| &mut entry.held)
     }
 
-    /// The place of a key: its own, or of those that nobody needs now the one that was learned longest ago, empty.
+    /// The place of a key: its own, or of those that nobody needs now the one that was of use longest ago, empty.
     /// `None`: there is none.
     pub(crate) fn place(&mut self, hash: Hash, quota: &Quota, now: Timestamp) -> Option<&mut M> {
         if self.0.is_empty() {
             self.0.resize(SETS, Default::default());
         }
         let set = self.set(hash)?;
-        let place = set.iter().position(|entry| entry.hash == hash).or_else(|| {
+        // Old and new policies count side by side while an old listener drains: each has its own.
+        let is_own = |entry: &Entry<M>| entry.hash == hash && entry.quota == parts(quota);
+        let place = set.iter().position(is_own).or_else(|| {
             let free = set.iter().enumerate().filter(|(_, entry)| entry.held.is_worthless(now));
-            free.min_by_key(|(_, entry)| entry.held.since()).map(|(way, _)| way)
+            free.min_by_key(|(_, entry)| entry.held.last()).map(|(way, _)| way)
         });
         let entry = set.get_mut(place?)?;
-        if entry.hash != hash || entry.quota != parts(quota) {
+        if !is_own(entry) {
             *entry = Entry { hash, quota: parts(quota), held: M::default() };
         }
         Some(&mut entry.held)

@@ -146,7 +146,20 @@ fn a_lease_is_of_one_quota() {
     // The same policy again is the same lease.
     assert!(vm.configure(policy(100).to_string()).accepted);
     assert_eq!(looks(&ask(&mut vm)), 0);
-    assert_eq!(looks(&vm.request_on(old, &get("/limited/x"))), 1);
+    // And the old one is where it was, as long as somebody is on the old listener.
+    assert_eq!(looks(&vm.request_on(old, &get("/limited/x"))), 0);
+}
+
+#[test]
+fn two_quotas_of_one_bucket_take_no_lease_from_each_other() {
+    let (_, [mut vm]) = workers(&policy(2_000));
+    let old = vm.root();
+    assert!(vm.configure(policy(1_999).to_string()).accepted);
+    let roots = [old, old, vm.root(), vm.root()];
+    let mut ask = |root| vm.request_on(root, &get("/limited/x")).status() == 200;
+    let admitted = roots.into_iter().cycle().take(3_000).take_while(|root| ask(*root)).count();
+    // The last 63 and a half lie with the other.
+    assert!((1_900..=2_000).contains(&admitted), "{admitted}");
 }
 
 #[test]
@@ -234,6 +247,11 @@ fn a_clock_that_was_years_ahead_locks_nobody_out() {
     let (process, [mut vm]) = workers(&policy(200));
     process.set_now(NOW + 2 * 366 * 86_400 * SECOND);
     assert_eq!(allowed(&mut vm, 3), 3);
+    flood(&mut vm, 0);
     process.set_now(NOW);
     assert_eq!(told(&ask(&mut vm)), r#""per-address";r=199;t=1"#);
+    // Nor out of a lease.
+    let mut looks = |caller| (0..4).map(|_| looks(&vm.request(&from(caller)))).sum::<usize>();
+    let asked: usize = (CROWD..CROWD + 100).map(&mut looks).sum();
+    assert!(asked <= 220, "{asked} of 400");
 }

@@ -84,9 +84,10 @@ impl Lease {
         now.unix_nanos().checked_sub(self.since).is_some_and(|age| age <= LIFE)
     }
 
-    /// Whether nothing is lost with it: nothing is left, or the bucket has refilled all of it since.
+    /// Whether nothing is lost with it: nothing is left, the bucket has refilled all of it since, or the clock was
+    /// set back.
     pub const fn is_worthless(&self, now: Timestamp) -> bool {
-        self.left == 0 || self.written <= now.unix_nanos()
+        self.left == 0 || self.written <= now.unix_nanos() || now.unix_nanos() < self.since
     }
 
     /// The arrival by which a request is judged that asks nobody. `None`: there is not enough for it here,
