@@ -40,7 +40,7 @@ impl Memory for Standing {
     }
 
     fn last(&self) -> u64 {
-        Self::since(self)
+        self.came()
     }
 }
 

@@ -132,6 +132,7 @@ fn what_this_process_refuses_is_not_asked() {
 #[test]
 fn two_limits_are_asked_about_one_after_the_other_in_one_time() {
     let mut rig = Rig::new(&json!({}));
+    rig.asks("/leased/1", 1, &ok(61, 51));
     let (stream, waits) = rig.open("/both/1");
     let first = waits.expect_err("a question");
     assert_eq!((Asked::read(&first), first.timeout), (about("single", 1), 20));
@@ -173,6 +174,7 @@ fn a_cost_is_so_many_hits() {
     policy["routes"][1]["cost"] = json!(3);
     let mut rig = Rig::with(&policy);
     assert_eq!(verdict(&rig.asks("/single/1", 3, &ok(9, 9))).0, 200);
+    assert_eq!(verdict(&rig.asks("/leased/1", 3, &ok(9, 9))).0, 200);
     assert_eq!(verdict(&rig.asks("/leased/1", 10, &ok(9, 9))).0, 200);
     for lease in [2, 2] {
         for _ in 0..lease {

@@ -192,8 +192,10 @@ impl<S: BucketStore> Desk<'_, '_, S> {
         };
         let mut unheld = Standing::default();
         let standing = self.buckets.standing(key, self.fleet, self.ask.now);
+        // What nobody remembers nobody spends.
+        let lease = if standing.is_some() { part.lease } else { 1 };
         let standing = standing.unwrap_or(&mut unheld);
-        Ok(by_service(answer, standing, &self.ask, key.quota(), part.lease, state, spends))
+        Ok(by_service(answer, standing, &self.ask, key.quota(), lease, state, spends))
     }
 }
 

@@ -10,7 +10,8 @@
 //! asked in. A lease ends with that window, as far as the worker knows it, and after a second. Services tell
 //! the end in whole seconds, so it may reach by less than a second into the next window: in each window
 //! all workers together admit at most the limit, and `lease - 1` for each worker and key. Without leases that is the
-//! limit. Hits of a lease that nobody spends are lost to the window. So are those of a lease that was refused, with
+//! limit. Hits of a lease that nobody spends are lost to the window, so one is asked for only where somebody came within
+//! the second before, and where it can be remembered. So are those of a lease that was refused, with
 //! a service that counts what it refuses; it is then asked for single hits until the reset.
 //!
 //! **Without the service** each process goes on as the policy says. `local` is a bucket of one share of the

@@ -3,7 +3,8 @@
 use super::message::Verdict;
 use crate::time::{SECOND, Timestamp};
 
-/// How long an answer without a time of its own counts, and the longest that a lease lives, in nanoseconds.
+/// How long an answer without a time of its own counts, the longest that a lease lives, and how soon somebody has
+/// to come again for whom one is asked for, in nanoseconds.
 const LIFE: u64 = SECOND;
 
 /// What is known of one key. Nothing of it outlives the window that the service told of.
@@ -17,6 +18,8 @@ pub struct Standing {
     left: u64,
     /// What the service told.
     figures: Option<Figures>,
+    /// When the last request came, in unix nanoseconds.
+    came: u64,
 }
 
 /// What the service told of the whole limit.
@@ -61,9 +64,9 @@ impl Standing {
         self.kind == Kind::Nothing || self.until <= now || now < self.since
     }
 
-    /// From when it counts, in unix nanoseconds.
-    pub const fn since(&self) -> u64 {
-        self.since
+    /// When the last request came, in unix nanoseconds.
+    pub const fn came(&self) -> u64 {
+        self.came
     }
 
     /// For how many nanoseconds a request of that cost is refused, where that much was before.
@@ -87,6 +90,10 @@ impl Standing {
             return Known::Refused(wait);
         }
         let kind = if self.is_worthless(now) { Kind::Nothing } else { self.kind };
+        let ago = now.unix_nanos().checked_sub(self.came);
+        // Hits that are asked for ahead are lost where nobody comes for them.
+        let lease = if ago.is_some_and(|ago| ago <= LIFE) { lease } else { 1 };
+        self.came = now.unix_nanos();
         match kind {
             Kind::Refused | Kind::Single => return Known::Ask(cost),
             Kind::Lease => {
@@ -95,7 +102,7 @@ impl Standing {
                     return Known::Leased(self.figures());
                 }
             }
-            Kind::Nothing => *self = Self::default(),
+            Kind::Nothing => *self = Self { came: self.came, ..Self::default() },
         }
         if lease > cost {
             // What is left counts again when the answer is there, in its own time: less than this request
@@ -109,7 +116,7 @@ impl Standing {
 
     fn of(kind: Kind, now: Timestamp, life: u64) -> Self {
         let since = now.unix_nanos();
-        Self { kind, since, until: since.saturating_add(life), left: 0, figures: None }
+        Self { kind, since, until: since.saturating_add(life), left: 0, figures: None, came: since }
     }
 
     /// What is left in all.
@@ -165,6 +172,27 @@ mod tests {
     const LONGEST: u64 = 60 * SECOND;
     const MILLI: u64 = 1_000_000;
 
+    /// Of somebody who came just before.
+    fn known() -> Standing {
+        let mut standing = Standing::default();
+        assert_eq!(standing.judge(1, 10, at(0)), Known::Ask(1));
+        standing
+    }
+
+    #[test]
+    fn nothing_is_asked_for_ahead_for_who_comes_once_a_second() {
+        let mut standing = known();
+        assert_eq!(standing.judge(1, 10, at(SECOND + 1)), Known::Ask(1));
+        assert_eq!(standing.judge(1, 10, at(2 * SECOND + 1)), Known::Ask(10));
+        // Whoever still comes when his lease is over is asked for again.
+        let good = verdict(false, Some(90), Some(30 * SECOND));
+        let asked = at(2 * SECOND + 1);
+        standing.learn(&good, (10, 1), asked, asked, LONGEST);
+        let last = at(3 * SECOND);
+        assert!(matches!(standing.judge(1, 10, last), Known::Leased(_)));
+        assert_eq!(standing.judge(1, 10, at(4 * SECOND)), Known::Ask(10));
+    }
+
     fn at(nanos: u64) -> Timestamp {
         Timestamp::from_unix_nanos(1_800_000_000 * SECOND + nanos)
     }
@@ -192,7 +220,7 @@ mod tests {
     #[test]
     fn that_nothing_is_left_is_kept_and_refuses_nobody() {
         let learned = |remaining, hits| {
-            let mut standing = Standing::default();
+            let mut standing = known();
             standing.judge(1, hits, at(0));
             let good = verdict(false, Some(remaining), Some(30 * SECOND));
             standing.learn(&good, (hits, 1), at(0), at(MILLI), LONGEST);
@@ -211,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_asked_for_by_one_and_spent_by_all() {
-        let mut standing = Standing::default();
+        let mut standing = known();
         assert_eq!(standing.judge(1, 10, at(0)), Known::Ask(10));
         // Meanwhile others ask for themselves.
         assert_eq!(standing.judge(2, 10, at(MILLI)), Known::Ask(2));
@@ -233,7 +261,7 @@ mod tests {
         for (reset, life) in
             [(Some(SECOND / 2), SECOND / 2), (None, SECOND), (Some(60 * SECOND), SECOND)]
         {
-            let mut standing = Standing::default();
+            let mut standing = known();
             standing.judge(1, 10, at(0));
             standing.learn(&verdict(false, None, reset), (10, 1), at(0), at(5 * MILLI), LONGEST);
             assert_eq!(standing.judge(1, 10, at(life - 1)), Known::Leased(None));
@@ -243,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_not_lost_by_a_request_that_costs_more() {
-        let mut standing = Standing::default();
+        let mut standing = known();
         standing.judge(1, 10, at(0));
         standing.learn(&verdict(false, None, None), (10, 1), at(0), at(0), LONGEST);
         // It asks for itself alone, and takes nobody's turn to ask for a lease.
@@ -259,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_lease_that_is_refused_is_asked_for_once_a_window() {
-        let mut standing = Standing::default();
+        let mut standing = known();
         assert_eq!(standing.judge(3, 10, at(0)), Known::Ask(10));
         let over = verdict(true, Some(0), Some(20 * SECOND));
         standing.learn(&over, (10, 3), at(0), at(MILLI), LONGEST);
@@ -272,8 +300,6 @@ mod tests {
         assert_eq!(standing.judge(1, 10, at(20 * SECOND)), Known::Ask(1));
         standing.learn(&over, (1, 1), at(20 * SECOND), at(20 * SECOND), LONGEST);
         assert_eq!(standing.judge(1, 10, at(20 * SECOND)), Known::Refused(20 * SECOND));
-        standing = Standing::default();
-        assert_eq!(standing.judge(1, 10, at(21 * SECOND)), Known::Ask(10));
     }
 
     #[test]
