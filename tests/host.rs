@@ -35,6 +35,8 @@ mod keys;
 mod leases;
 #[path = "host/shared.rs"]
 mod shared;
+#[path = "host/tokens.rs"]
+mod tokens;
 #[path = "host/windows.rs"]
 mod windows;
 
