@@ -1,8 +1,12 @@
 //! What the module takes from the host and shows to it.
 
 use portcullis_tests::fake_host::{self, Meddle};
+use wasmparser::{Parser, Payload};
 
 use crate::{get, good, vm};
+
+/// Most bytes of the module. Every worker has its code in memory, and Envoy compiles it at every start.
+const LARGEST: usize = 600_000;
 
 #[test]
 fn exports_are_the_ones_with_a_reason() {
@@ -15,6 +19,17 @@ fn exports_are_the_ones_with_a_reason() {
     let mut explained: Vec<_> = rows.map(|(name, _)| name).collect();
     explained.sort_unstable();
     assert_eq!(exports, explained);
+}
+
+#[test]
+fn the_module_is_small() {
+    let module = fake_host::bytes();
+    // wasm-opt counts the module's data in a section of its own, and the linker does not. Where it could not be
+    // installed the module is 5 % larger.
+    let mut sections = Parser::new(0).parse_all(&module);
+    let is_count = |section| matches!(section, Ok(Payload::DataCountSection { .. }));
+    let largest = if sections.any(is_count) { LARGEST } else { LARGEST / 100 * 106 };
+    assert!(module.len() <= largest, "{} bytes, {largest} at most", module.len());
 }
 
 #[test]
