@@ -17,6 +17,7 @@ mod gateway {
     mod limits;
     mod reload;
     mod secrets;
+    mod soak;
     mod support;
     mod survival;
     mod traps;

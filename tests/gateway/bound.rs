@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::support::{at_once, connect, envoy_without_log, pipelined, size};
+use super::support::{at_once, connect, dice, envoy_without_log, pipelined, size};
 
 const WORKERS: u32 = 4;
 /// A worker leases one of 32 tokens of such a bucket at most.
@@ -45,14 +45,6 @@ fn policy() -> Value {
 
 /// A request that was let in: its key, and the seconds at which it was sent and its answer was there.
 type Admitted = (u64, f64, f64);
-
-/// Marsaglia's xorshift64.
-fn dice(state: &mut u64, sides: u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state % sides
-}
 
 /// What all threads have sent, and when the first request of each group was.
 struct Sent {

@@ -73,6 +73,14 @@ pub(crate) fn size(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
 }
 
+/// Marsaglia's xorshift64.
+pub(crate) fn dice(state: &mut u64, sides: u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state % sides
+}
+
 /// An Envoy with this policy on a listener called `only`, and no access log: for requests in number.
 pub(crate) fn envoy_without_log(policy: &Value, workers: u32) -> Envoy {
     let (folder, upstream) = (new_folder(), Upstream::start());

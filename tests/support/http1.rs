@@ -70,7 +70,8 @@ impl Client {
         }
     }
 
-    fn response_head(&mut self) -> std::io::Result<Response> {
+    /// Reads the head of the next response, which may be an informational one.
+    pub fn response_head(&mut self) -> std::io::Result<Response> {
         let line = self.line()?;
         let status = std::str::from_utf8(line.get(9..12).unwrap_or_default())
             .ok()
