@@ -67,13 +67,36 @@ def as_told(way):
             gateway.ask(path, key, **boast)
         require(asked.run([("DBSIZE",)]) == [0], "a caller that nobody knows was counted")
         # The last two of ten are less than the export costs.
+        before = time.time()
         seen = [gateway.ask(path, TRIAL, **boast).status for path in ["/v1/export", "/v1/orders", "/v1/orders", "/v1/orders", "/v1/export"]]
         require(seen == [200, 200, 200, 200, 429], "10 of trial:", seen)
         require(asked.run([("DBSIZE",)]) == [1], "trial alone was counted")
         require(gateway.ask("/v1/orders", GOLD, **boast).status == 200, "gold has a limit of its own")
-        answer = gateway.ask("/v1/export", TRIAL, **boast)
-        require(answer.status == 429 and 1 <= int(answer.headers["retry-after"]) <= HOUR, answer.status, answer.headers)
-        return f"Retry-After: {answer.headers['retry-after']}"
+        told = retry_after(gateway.ask("/v1/export", TRIAL, **boast))
+        require(left(time.time()) <= told <= left(before), f"Retry-After: {told} with {left(before)} s left")
+        return f"Retry-After: {told}"
+
+
+def untold(way):
+    """A service that refuses and does not say until when: then it is a second."""
+    limits = limits_of((20, "hour"), (1, "hour"))
+    with redis() as store, service(store, limits, "--terse") as it, Gateway(way.file, it, way.patient) as gateway:
+        away_from_the_boundary(20, HOUR)
+        require(gateway.ask("/v1/orders", TRIAL).status == 200, "the first of trial")
+        told = [retry_after(gateway.ask("/v1/orders", TRIAL)) for _ in range(3)]
+        require(told == [1, 1, 1], "Retry-After:", told)
+
+
+def retry_after(answer):
+    """What a refusal says, exactly once."""
+    lines = answer.headers.get_all("retry-after")
+    require(answer.status == 429 and lines and len(lines) == 1, answer.status, answer.headers)
+    return int(lines[0])
+
+
+def left(now):
+    """How many seconds of the service's hour."""
+    return HOUR - int(now) % HOUR
 
 
 class Load:
@@ -168,6 +191,7 @@ def main():
     for way in (HandedOver(), Direct()):
         results.test(f"{way.name}: two Envoys admit one limit together", together, way)
         results.test(f"{way.name}: who is limited, and by what", as_told, way)
+        results.test(f"{way.name}: refused, and not told until when", untold, way)
         for fallback in ("local", "deny", "allow"):
             results.test(f"{way.name}: outages under load, {fallback}", outages, way, fallback)
     results.end()

@@ -68,7 +68,8 @@ class Direct:
 
     def patient(self, parts):
         parts["policy"]["fleet"]["timeout"] = "5000ms"
-        every_limit(parts, "100000/m")
+        # A refusal is told for as long as this bucket takes to fill, and no longer.
+        every_limit(parts, "100000/h")
 
     def prepare(self, parts, fallback):
         parts["policy"]["fleet"].update(on_error=fallback, timeout="100ms", processes=PROCESSES)
