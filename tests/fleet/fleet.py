@@ -66,6 +66,8 @@ def as_told(way):
         for path, key in (("/public", None), ("/v1/orders", "x-api-key: guess"), ("/v1/orders", None)):
             gateway.ask(path, key, **boast)
         require(asked.run([("DBSIZE",)]) == [0], "a caller that nobody knows was counted")
+        counted = 'portcullis_decisions{gateway="fleet",outcome="allowed",reason="none",route="public"}'
+        require(eventually(lambda: gateway.labelled(counted) == "1", 3), counted, gateway.stats("portcullis"))
         # The last two of ten are less than the export costs.
         before = time.time()
         seen = [gateway.ask(path, TRIAL, **boast).status for path in ["/v1/export", "/v1/orders", "/v1/orders", "/v1/orders", "/v1/export"]]

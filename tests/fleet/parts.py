@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -141,6 +142,12 @@ class Gateway(Envoy):
     def lines(self):
         """The access log: an object a request."""
         return [json.loads(line) for line in self.log().splitlines() if line.startswith('{"status"')]
+
+    def labelled(self, name):
+        """A metric as Prometheus reads it, by its name with all labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/stats/prometheus", timeout=5) as answer:
+            pairs = (line.rpartition(" ") for line in answer.read().decode().splitlines())
+        return {metric: value for metric, _, value in pairs}.get(name)
 
     def ask(self, path, key=None, **headers):
         """One request on a connection of its own, with its status and headers."""

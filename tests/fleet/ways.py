@@ -90,6 +90,7 @@ class Direct:
         word = "local" if fallback == "local" else "nobody"
         met = [it for it in lines if it.get("from") == word]
         # The counters come with the next tick.
-        require(met and eventually(lambda: gateway.total("fleet_fallbacks") == len(met), 3),
+        counted = 'portcullis_fleet_fallbacks{gateway="fleet",limit="gold"}'
+        require(met and eventually(lambda: gateway.labelled(counted) == str(len(met)), 3),
                 f"{len(met)} lines, {gateway.stats('portcullis.fleet')}")
         return len(met)
