@@ -11,15 +11,16 @@ import time
 from collections import Counter
 
 from answers import answers, refused_configuration
-from parts import CONNECTIONS, GOLD, TRIAL, Gateway, away_from_the_boundary, limits_of, pair, redis, require, service, statuses
+from parts import CONNECTIONS, GOLD, TRIAL, WORKERS, Gateway, away_from_the_boundary, limits_of, pair, redis, require, service, statuses
 from rig import Results, eventually
 from store import Store
-from ways import Direct, HandedOver
+from ways import PROCESSES, Direct, HandedOver
 
 HOUR = 3_600
 LIMIT = 300
-# Of a second: so few that any machine reaches it.
+# Of a second: so few that any machine reaches it. And how many seconds are looked at.
 SHORT = 100
+WINDOWS = 3
 # What happens under each fallback.
 OUTAGES = {
     "local": ["the service ended", "Redis ended", "the service hangs"],
@@ -31,28 +32,71 @@ OUTAGES = {
 def together(way):
     """Two processes admit no more than one limit, however the requests are spread.
 
-    In a long window not one more. In each of several short ones no more than the limit, what leases carried
-    into it, and what was on its way.
+    In a long window not one more. In each of several short ones, of a limit without leases, no more than the
+    limit and what was on its way.
     """
     limits = limits_of((LIMIT, "hour"), (SHORT, "second"))
     with redis() as store, service(store, limits) as it, pair(way.file, it, way.patient) as (one, two):
         away_from_the_boundary(20, HOUR)
         seen = statuses(one.load(400), two.load(400))
         require(sum(seen.values()) == 800 and set(seen) == {200, 429}, seen)
-        require(LIMIT - way.leased <= seen[200] <= LIMIT, f"admitted of a limit of {LIMIT}:", seen)
+        # What lies in leases at the end, and what was left when the service refused one, is lost.
+        require(LIMIT - carried(way.lease) - way.lease < seen[200] <= LIMIT, f"admitted of a limit of {LIMIT}:", seen)
         with Load(one, two, key=TRIAL) as load:
             load.during("a few windows", 2.5)
-        admitted = Counter()
+        passed = Counter()
         for gateway in (one, two):
             lost = sum(gateway.stats("ratelimit.error").values()) + gateway.total("fleet_fallbacks")
             require(not lost, f"{lost} requests without the service")
             records = [line["audit"][0] for line in gateway.lines() if line["status"] == 200]
-            admitted.update(it["time"][:19] for it in records if it["consumer"] == "trial")
-        total, most = admitted.total(), max(admitted.values())
-        require(total <= SHORT * len(admitted) and most <= SHORT + way.leased + 2 * CONNECTIONS, admitted)
+            passed.update(it["time"][:19] for it in records if it["consumer"] == "trial")
+        total, most = passed.total(), max(passed.values())
+        under_way = PROCESSES * CONNECTIONS
+        require(total <= SHORT * len(passed) and most <= SHORT + under_way, passed)
         # Otherwise it says nothing.
-        require(most >= SHORT - way.leased, "the load never met the limit:", admitted)
-        return f"{seen[200]} of {LIMIT} in an hour; {total} in {len(admitted)} seconds of {SHORT}, at most {most} in one"
+        require(most >= SHORT - under_way, "the load never met the limit:", passed)
+        return f"{seen[200]} of {LIMIT} in an hour; {total} in {len(passed)} seconds of {SHORT}, at most {most} in one"
+
+
+def carried(lease):
+    """What leases can carry into a window: of each one hit was spent when it was taken."""
+    return (lease - 1) * WORKERS * PROCESSES
+
+
+def short_windows(way):
+    """In each window no more is admitted than the limit, and what leases carried into it.
+
+    A few requests late in one second take leases, and the load of the next one spends them. Nothing is on its way
+    where one second ends. The first come when nobody remembers the refusals of the last load.
+    """
+    said = []
+    limits = limits_of((SHORT, "second"), (SHORT, "second"))
+    with redis() as store, service(store, limits) as it, pair(way.file, it, way.patient) as gateways:
+        for lease, key in {way.lease: GOLD, 1: TRIAL}.items():
+            most, seen = SHORT + carried(lease), []
+            for _ in range(20):
+                few, many = admitted(gateways, key, 0.7, CONNECTIONS), admitted(gateways, key, 0.02, most)
+                if few is not None and many is not None:
+                    seen.append(many)
+                if len(seen) == WINDOWS:
+                    break
+            require(len(seen) == WINDOWS, "too slow: loads do not end in the second in which they began:", seen)
+            require(max(seen) <= most, f"admitted of a limit of {SHORT} with leases of {lease}:", seen)
+            # Otherwise it says nothing.
+            require(max(seen) > SHORT or lease == 1 and min(seen) == SHORT, f"leases of {lease} carried nothing:", seen)
+            said.append(f"leases of {lease}: {seen} of at most {most}")
+        for gateway in gateways:
+            lost = sum(gateway.stats("ratelimit.error").values()) + gateway.total("fleet_fallbacks")
+            require(not lost, f"{lost} requests without the service")
+    return "; ".join(said)
+
+
+def admitted(gateways, key, begin, count):
+    """How many of so many requests on each gateway, from that part of the next second on; None unless all ended in it."""
+    time.sleep(1 - time.time() % 1 + begin)
+    second = int(time.time())
+    seen = statuses(*[it.load(count, key) for it in gateways])
+    return seen.get(200, 0) if int(time.time()) == second else None
 
 
 def as_told(way):
@@ -192,6 +236,7 @@ def main():
     results.test("the service refuses a configuration that it does not understand", refused_configuration)
     for way in (HandedOver(), Direct()):
         results.test(f"{way.name}: two Envoys admit one limit together", together, way)
+        results.test(f"{way.name}: no more in a short window than the limit and leases", short_windows, way)
         results.test(f"{way.name}: who is limited, and by what", as_told, way)
         results.test(f"{way.name}: refused, and not told until when", untold, way)
         for fallback in ("local", "deny", "allow"):

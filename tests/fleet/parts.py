@@ -26,6 +26,8 @@ SHIPPED = ROOT / "envoy/fleet"
 GOLD, TRIAL = f"x-api-key: {API_KEY}", "x-api-key: pcl_m2NlFLReiU44mXSqN2XjSFO2SNSLB8ghbqMt6cMvIjU0umYsj"
 # Of a load, each with one request at a time.
 CONNECTIONS = 8
+# Of each Envoy.
+WORKERS = 2
 
 
 class Process:
@@ -107,8 +109,8 @@ def limits_of(gold, trial):
 class Gateway(Envoy):
     """An Envoy with a shipped configuration, moved to free ports, that answers itself in the upstream's place."""
 
-    def __init__(self, name, service, change=lambda parts: None, workers=2):
-        super().__init__(workers)
+    def __init__(self, name, service, change=lambda parts: None):
+        super().__init__(WORKERS)
         self.bootstrap = copy.deepcopy(shipped(name))
         self.back = free_port()
         parts = self.parts()

@@ -17,8 +17,8 @@ def every_limit(parts, rate):
 
 class HandedOver:
     name, file = "handed over", "handed-over.yaml"
-    # What may lie in leases of a limit.
-    leased = 0
+    # Hits of the gold limit that are asked for at once.
+    lease = 1
 
     def patient(self, parts):
         """Leaves all to the service, and waits for it however busy the machine is."""
@@ -64,12 +64,13 @@ class HandedOver:
 
 class Direct:
     name, file = "direct", "direct.yaml"
-    leased = 2 * PROCESSES * 20
+    lease = 20
 
     def patient(self, parts):
         parts["policy"]["fleet"]["timeout"] = "5000ms"
         # A refusal is told for as long as this bucket takes to fill, and no longer.
         every_limit(parts, "100000/h")
+        parts["policy"]["limits"]["gold"]["lease"] = self.lease
 
     def prepare(self, parts, fallback):
         parts["policy"]["fleet"].update(on_error=fallback, timeout="100ms", processes=PROCESSES)
