@@ -29,6 +29,26 @@ fn two_gateways_live_in_one_vm() {
 }
 
 #[test]
+fn gateways_do_not_spend_from_each_others_buckets() {
+    // One limit by name, one caller: only the gateway tells the buckets apart.
+    let process = Process::at(NOW);
+    let mut vm = Vm::new(&process);
+    let roots = ["external", "internal"].map(|gateway| {
+        let mut policy = policy();
+        policy["gateway"] = gateway.into();
+        vm.configure(policy.to_string()).root
+    });
+    for root in roots {
+        for _ in 0..3 {
+            assert_eq!(vm.request_on(root, &get("/limited/x")).status(), 200);
+        }
+    }
+    for root in roots {
+        assert_eq!(details(&vm.request_on(root, &get("/limited/x"))), "rate_limited");
+    }
+}
+
+#[test]
 fn a_stream_keeps_the_policy_it_was_born_with() {
     let (_, mut vm) = vm();
     let old = vm.configure(policy().to_string()).root;
