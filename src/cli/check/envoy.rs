@@ -43,6 +43,14 @@ impl Manager<'_> {
         })
     }
 
+    /// Whether something at `pointer` of `document` is a part of it.
+    pub(super) fn holds(&self, document: usize, pointer: &str) -> bool {
+        self.document == document
+            && pointer
+                .strip_prefix(&self.pointer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// Whether the entry holds one of the policies.
     pub(super) fn guarded(&self, entry: &Entry<'_>) -> bool {
         self.guards.iter().any(|guard| guard.found.is_within(self.document, &entry.pointer))
@@ -55,9 +63,9 @@ pub(super) fn check(source: &Source, guards: &[Guard<'_>], findings: &mut Findin
     for manager in &managers {
         address::check(manager, findings);
         hardening::check(manager, findings);
-        fleet::order(manager, findings);
         chain(manager, findings);
     }
+    fleet::order(source, &managers, findings);
     routes::check(source, guards, &managers, findings);
 }
 

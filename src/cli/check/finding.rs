@@ -132,7 +132,7 @@ pub(crate) mod code {
         KEYS_UNAUTHENTICATED = "keys_unauthenticated", "give the cluster an `UpstreamTlsContext` with `trusted_ca` and `auto_sni_san_validation: true`: whoever can answer in the issuer's place can sign any token";
         FLEET_CLUSTER_UNKNOWN = "fleet_cluster_unknown", "name a cluster of `static_resources`: without the service, limits of the fleet are decided by `on_error`";
         FLEET_CLUSTER_HTTP1 = "fleet_cluster_http1", "give the cluster `HttpProtocolOptions` with `explicit_http_config: {http2_protocol_options: {}}`: gRPC needs HTTP/2";
-        RATELIMIT_BEFORE_FILTER = "ratelimit_before_filter", "put it behind the filter: before it there is nothing of `hand_over` to count by, and nobody is limited";
+        RATELIMIT_BEFORE_FILTER = "ratelimit_before_filter", "put it behind the filter: before it there is nothing under `wasm.portcullis.` yet, and what `rate_limits` read there counts nobody";
         SECRET_NOT_GIVEN = "secret_not_given", "list it in `vm_config.environment_variables.host_env_keys`, in Istio's `vmConfig.env` with `valueFrom: HOST`, or in Envoy Gateway's `env.hostKeys`";
         SECRET_WRITTEN = "secret_written", "take it from the environment of the host: whoever reads the configuration can sign tokens with it";
         STREAMS_UNBOUNDED = "streams_unbounded", "set `common_http_protocol_options: {max_stream_duration: ...}`: a revoked key ends new requests, not open streams";

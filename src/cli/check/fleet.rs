@@ -31,29 +31,63 @@ pub(super) fn check(source: &Source, guards: &[Guard<'_>], findings: &mut Findin
     }
 }
 
-/// Envoy's filter can count by what is handed over where it stands behind, and nowhere else.
-pub(super) fn order(manager: &Manager<'_>, findings: &mut Findings) {
+/// Envoy's filter can count by what is handed over where it stands behind, and nowhere else. Before the filter
+/// it may well count by something else, and what is handed over may be for logs: routes say what counts.
+pub(super) fn order(source: &Source, managers: &[Manager<'_>], findings: &mut Findings) {
     let hands_over = |guard: &&Guard<'_>| guard.found.content.member("hand_over").is_some();
-    for guard in manager.guards.iter().filter(hands_over) {
-        let is_here = |pointer: &str| guard.found.is_within(manager.document, pointer);
-        let asks = |tree| any_type(tree).contains(".filters.http.ratelimit.");
-        let (mut before, mut is_behind) = (None, false);
-        for entry in manager.filters() {
-            is_behind |= is_here(&entry.pointer);
-            if asks(entry.tree.field("typed_config")) {
-                if is_behind {
-                    before = None;
-                    break;
-                }
-                before = Some(entry.pointer);
+    for manager in managers {
+        let mut guards = manager.guards.iter().filter(hands_over).peekable();
+        if guards.peek().is_none() || !is_counted_by(source, managers, manager) {
+            continue;
+        }
+        for guard in guards {
+            if let Some(pointer) = only_before(manager, guard) {
+                let site = Site { pointer: &pointer, ..manager.site() };
+                let message = "it is to count by what the filter behind it hands over".to_owned();
+                findings.error(site, "", code::RATELIMIT_BEFORE_FILTER, message);
             }
         }
-        if let Some(pointer) = before {
-            let site = Site { pointer: &pointer, ..manager.site() };
-            let message = "the filter that tells who calls stands behind it".to_owned();
-            findings.error(site, "", code::RATELIMIT_BEFORE_FILTER, message);
+    }
+}
+
+/// Where Envoy's filter that counts stands before a policy, if there is none behind it.
+fn only_before(manager: &Manager<'_>, guard: &Guard<'_>) -> Option<String> {
+    let (mut before, mut is_behind) = (None, false);
+    for entry in manager.filters() {
+        is_behind |= guard.found.is_within(manager.document, &entry.pointer);
+        if any_type(entry.tree.field("typed_config")).contains(".filters.http.ratelimit.") {
+            if is_behind {
+                return None;
+            }
+            before = Some(entry.pointer);
         }
     }
+    before
+}
+
+/// Whether rate limits of a connection manager read what is handed over. Routes in a connection manager are its
+/// own; those of their own may be anyone's.
+fn is_counted_by(source: &Source, managers: &[Manager<'_>], manager: &Manager<'_>) -> bool {
+    let mut is_read = false;
+    for (document, root) in source.documents.iter().enumerate() {
+        root.visit(&mut String::new(), &mut |pointer, tree| {
+            if let Some(limits) = tree.field("rate_limits") {
+                let around = managers.iter().find(|around| around.holds(document, pointer));
+                let is_own = around.is_none_or(|around| std::ptr::eq(around, manager));
+                is_read |= is_own && reads_handed_over(limits);
+            }
+        });
+    }
+    is_read
+}
+
+/// Whether any text of a value names what the filter hands over.
+fn reads_handed_over(tree: &Tree) -> bool {
+    let mut reads = false;
+    tree.visit(&mut String::new(), &mut |_, tree| {
+        reads |= tree.text().is_some_and(|text| text.contains("wasm.portcullis."));
+    });
+    reads
 }
 
 /// Whether a cluster is sure to speak HTTP/1.1 alone.

@@ -77,12 +77,34 @@ fn the_filter_that_counts_stands_behind() {
     let before = |text: &str| text.replace(ours, &format!("{counts}{ours}"));
     let behind = |text: &str| text.replace(router, &format!("{counts}{router}"));
     let (with, without) = (as_struct(&handed), as_struct(&policy()));
-    let ran = check(&before(&with));
-    assert_eq!(ran.code, 1, "{}", ran.out);
-    assert!(ran.out.contains("error[ratelimit_before_filter]"), "{}", ran.out);
-    for good in [behind(&with), before(&behind(&with)), before(&without), with] {
-        assert_eq!(check(&good).code, 0);
+    let read = "[{actions: [{extension: {typed_config: {text: \"filter_state['wasm.portcullis.consumer']\"}}}]}]";
+    let by_address = "[{actions: [{remote_address: {}}]}]";
+    let route = "route: {cluster: orders}";
+    let own = |text: &str, limits: &str| {
+        text.replace(route, &format!("route: {{cluster: orders, rate_limits: {limits}}}"))
+    };
+    // Routes of their own may be anyone's.
+    let apart = |text: &str| format!("{text}---\nvirtual_hosts: [{{rateLimits: {read}}}]\n");
+    let (with_own, without_own) = (own(&with, read), own(&without, read));
+    assert_ne!(with_own, with);
+    for bad in [before(&with_own), before(&apart(&with))] {
+        let ran = check(&bad);
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        assert!(ran.out.contains("error[ratelimit_before_filter]"), "{}", ran.out);
     }
+    let goods = [behind(&with_own), before(&behind(&with_own)), before(&without_own), with_own];
+    // It may count by what is there already, and what is handed over be for logs.
+    for good in goods.into_iter().chain([before(&with), before(&own(&with, by_address))]) {
+        let ran = check(&good);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+    }
+    // Routes in another connection manager are its own.
+    let listeners = "  listeners:\n";
+    let (head, listener) = with.split_once(listeners).expect("a listener");
+    let two = |first: &str, second: &str| format!("{head}{listeners}{first}{second}");
+    let other = own(listener, read).replace("external", "internal");
+    assert_eq!(check(&two(&before(listener), &behind(&other))).code, 0);
+    assert_eq!(check(&two(&before(listener), &before(&other))).code, 1);
 }
 
 #[test]
