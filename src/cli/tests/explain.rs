@@ -248,6 +248,38 @@ fn what_the_response_costs_is_charged() {
 }
 
 #[test]
+fn a_charge_says_from_which_window_it_is_taken() {
+    let text = "version: 1\ngateway: external\n\
+        limits: {work: {key: [route], windows: [{rate: 10/s}, {quota: 100/month}], charge: {header: x-cost, max: 500}}}\n\
+        global_limits: [work]\n\
+        routes: [{name: open, paths: [/open], methods: [GET], access: public}]\n";
+    let charges = |header: &[&str]| {
+        let ran = explain("windows.yaml", text, &[&["--path", "/open"], header].concat());
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        let lines = ran.out.lines().filter_map(|line| line.strip_prefix("  charge          "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        charges(&["--response-header", "x-cost: 4"]),
+        [
+            "`work;10/s`: costs 4, 1 were taken, so 3 more; 6 left; full at 2026-11-22T12:00:00.400Z",
+            "`work;100/month`: costs 4, 1 were taken, so 3 more; 96 left; all back at 2026-12-01T00:00:00.000Z",
+        ]
+    );
+    for (header, says) in [
+        (&["--response-header", "x-cost: 1"][..], "costs 1, and 1 were taken"),
+        (&[], "no `x-cost` in the response"),
+    ] {
+        let expected = ["10/s", "100/month"].map(|window| format!("`work;{window}`: {says}"));
+        assert_eq!(charges(header), expected);
+    }
+    let many = charges(&["--response-header", "x-cost: many"]);
+    for (at, window) in [(0, "10/s"), (2, "100/month")] {
+        assert_eq!(many[at], format!("`work;{window}`: `x-cost` is no number, so it is the most"));
+    }
+}
+
+#[test]
 fn a_request_from_a_file_is_the_same_request() {
     let request = File::new(
         "request.yaml",

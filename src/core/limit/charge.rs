@@ -12,11 +12,12 @@
 //! where more than `burst` requests of one bucket are on their way is what goes beyond forgiven. A quota of
 //! a calendar window owes nothing beyond the window: it admits a cost of `quota + f * max` in each.
 
-use super::LimitId;
 use super::bucket::{Quota, State};
 use super::key::BucketKey;
+use super::look::Refill;
 use super::spend::ATTEMPTS;
 use super::store::{BucketStore, StoreFault};
+use super::{Limit, LimitId};
 use crate::explain::{Stage, Trace};
 use crate::policy::Policy;
 use crate::request::{Field, HeaderLine};
@@ -95,7 +96,7 @@ impl Policy {
         for charge in charges {
             let Some(limit) = self.limits.get(usize::from(charge.limit.0)) else { continue };
             let Some(rule) = &limit.charge else { continue };
-            let (name, header, max) = (limit.name(), &rule.header, u64::from(rule.max));
+            let (name, header, max) = (&limit.told, &rule.header, u64::from(rule.max));
             let cost = match rule.cost(response) {
                 Ok(None) => {
                     trace
@@ -104,7 +105,7 @@ impl Policy {
                 }
                 Ok(Some(cost)) => cost.min(max),
                 Err(()) => {
-                    buckets.unreadable(name);
+                    buckets.unreadable(limit.name());
                     trace.note(Stage::Charge, || {
                         format!("`{name}`: `{header}` is no number, so it is the most")
                     });
@@ -119,7 +120,7 @@ impl Policy {
                 let key = BucketKey::written(limit, &charge.name, charge.is_unbounded);
                 // Nothing is left to do where it fails; the store keeps why.
                 let state = take(&key, &limit.quota, more, now, buckets);
-                trace.note(Stage::Charge, || told(name, cost, charge.taken, state, now));
+                trace.note(Stage::Charge, || told(limit, cost, charge.taken, state, now));
             } else {
                 trace.note(Stage::Charge, || {
                     format!("`{name}`: costs {cost}, and {} were taken", charge.taken)
@@ -151,20 +152,21 @@ fn take<S: BucketStore>(
 
 /// A charge in words.
 fn told(
-    name: &str,
+    limit: &Limit,
     cost: u64,
     taken: u64,
     state: Result<Option<State>, StoreFault>,
     now: Timestamp,
 ) -> String {
-    let more = cost.saturating_sub(taken);
+    let (name, more) = (&limit.told, cost.saturating_sub(taken));
     let Ok(Some(state)) = state else {
         return format!("`{name}`: costs {cost}, and the bucket could not be changed");
     };
     let (State::Open { full_in, .. } | State::Empty { full_in, .. }) = state;
     let (left, full_at) = (state.remaining(), now.saturating_add(full_in));
+    let full = Refill::of(&limit.quota).when_full();
     format!(
-        "`{name}`: costs {cost}, {taken} were taken, so {more} more; {left} left; full at {full_at}"
+        "`{name}`: costs {cost}, {taken} were taken, so {more} more; {left} left; {full} at {full_at}"
     )
 }
 

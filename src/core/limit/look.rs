@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::bucket::State;
+use super::bucket::{Quota, State};
 use super::spend::{Ask, LimitReport};
 use crate::time::{SECOND, Timestamp};
 
@@ -51,11 +51,25 @@ pub enum Refill {
     Window(&'static str),
 }
 
+impl Refill {
+    pub(super) fn of(quota: &Quota) -> Self {
+        let each = Self::Each(quota.interval());
+        quota.calendar().map_or(each, |calendar| Self::Window(calendar.unit()))
+    }
+
+    /// What a bucket is called from which nothing is missing.
+    pub(super) const fn when_full(self) -> &'static str {
+        match self {
+            Self::Each(_) => "full",
+            Self::Window(_) => "all back",
+        }
+    }
+}
+
 impl LimitReport<'_> {
     /// The report in words that need no policy beside them.
     pub(crate) fn look(&self, ask: &Ask<'_>) -> LimitLook {
         let (limit, quota) = (self.limit, &self.limit.quota);
-        let calendar = quota.calendar();
         let after = self.state.remaining();
         let (State::Open { full_in, .. } | State::Empty { full_in, .. }) = self.state;
         let cost = ask.cost_of(limit);
@@ -70,8 +84,7 @@ impl LimitReport<'_> {
             charge,
             in_flight: self.in_flight(),
             tokens: quota.burst(),
-            refill: calendar
-                .map_or(Refill::Each(quota.interval()), |calendar| Refill::Window(calendar.unit())),
+            refill: Refill::of(quota),
             cost,
             before: after.saturating_add(if self.taken { cost } else { 0 }),
             after,
@@ -119,8 +132,7 @@ impl fmt::Display for LimitLook {
         if self.observes {
             write!(f, "; only looks on")?;
         }
-        let all = if matches!(self.refill, Refill::Each(_)) { "full" } else { "all back" };
-        write!(f, "; {all} at {full_at}")
+        write!(f, "; {} at {full_at}", self.refill.when_full())
     }
 }
 
