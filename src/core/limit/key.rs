@@ -195,4 +195,6 @@ fn push_long(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod tests;

@@ -145,8 +145,8 @@ fn networks_count_by_their_size() {
     assert_ne!(of(32, 128, "2001:db8::1"), of(32, 128, "2001:db8::2"));
     // Another size is another bucket, also for the first address of a network.
     assert_ne!(of(24, 64, "198.51.100.0"), of(25, 64, "198.51.100.0"));
-    // The usual size is written as ever.
-    assert_eq!(of(32, 64, "198.51.100.7").last_chunk(), Some(&[198, 51, 100, 7]));
+    // The size stands before the address, the usual one too.
+    assert_eq!(of(32, 64, "198.51.100.7").last_chunk(), Some(&[b'4', 32, 198, 51, 100, 7]));
 }
 
 #[test]
