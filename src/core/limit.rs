@@ -111,7 +111,9 @@ impl Limit {
     /// A limit of so many requests in flight for each key.
     pub(crate) fn of_flights(gateway: &str, name: &str, most: u16, key: KeyParts) -> Option<Self> {
         let quota = Quota::new(1, 1, most.into())?;
-        Some(Self { concurrent: Some(most), ..Self::new(gateway, name, None, quota, key) })
+        let policy_item = format!("\"{name}\";q={most};qu=\"concurrent-requests\"").into();
+        let limit = Self::new(gateway, name, None, quota, key);
+        Some(Self { concurrent: Some(most), policy_item, ..limit })
     }
 
     /// Whether it is looked at before the credential is read. What is in flight is counted when all else

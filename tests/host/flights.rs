@@ -108,7 +108,7 @@ fn a_refusal_says_when_and_counts_as_one() {
     let reply = outcome.reply().expect("a reply");
     assert_eq!(reply.status, 429);
     assert_eq!(line(&reply.headers, "retry-after"), [b"1"]);
-    assert_eq!(line(&reply.headers, "ratelimit"), [b""; 0], "nothing refills");
+    assert_eq!(line(&reply.headers, "ratelimit"), [br#""flights";r=0"#], "nothing refills");
     let audit: Value = serde_json::from_slice(&outcome.audit.expect("a record")).expect("JSON");
     assert_eq!(audit["limits"], json!([{"name": "flights", "in_flight": 3, "most": 3}]));
     assert_eq!(

@@ -14,23 +14,26 @@ const ROOM: usize = 192;
 impl Decision<'_, '_> {
     /// The limits that counted and refuse.
     fn told(&self) -> impl Iterator<Item = &LimitReport<'_>> {
-        // What is in flight does not refill, so there is nothing to tell of it.
-        self.limits.iter().filter(|report| {
-            !report.limit.observe && report.limit.concurrent.is_none() && report.counted()
-        })
+        self.limits.iter().filter(|report| !report.limit.observe && report.counted())
+    }
+
+    /// Those whose tokens come back with time.
+    fn refilling(&self) -> impl Iterator<Item = &LimitReport<'_>> {
+        self.told().filter(|report| report.limit.concurrent.is_none())
     }
 
     /// Whole seconds until every limit would give what the request costs, at least 1 (RFC 9110 section
     /// 10.2.3).
     pub(super) fn retry_after(&self) -> u64 {
         let waits =
-            self.told().filter(|report| report.state.is_empty()).map(|report| report.wait());
+            self.refilling().filter(|report| report.state.is_empty()).map(|report| report.wait());
         waits.max().unwrap_or(0).max(1)
     }
 
     /// Adds `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), lists of items (RFC
     /// 9651 section 3.1): for every limit that applied, `q` tokens that refill or come back in `w` seconds,
-    /// `r` left, all back in `t` seconds. A limit that refuses has enough again in `t`.
+    /// `r` left, all back in `t` seconds. A limit that refuses has enough again in `t`. Of requests in flight `q`
+    /// may be, and `r` more: when one of them ends nobody knows.
     #[inline]
     pub(super) fn add_limit_headers(&self, lines: &mut Lines) {
         if !self.policy.limit_headers.standard || self.told().next().is_none() {
@@ -49,8 +52,10 @@ impl Decision<'_, '_> {
             self.list_limits(out, |out, report| {
                 out.extend_from_slice(report.limit.state_item.as_bytes());
                 push_number(out, report.state.remaining());
-                out.extend_from_slice(b";t=");
-                push_number(out, report.wait());
+                if report.limit.concurrent.is_none() {
+                    out.extend_from_slice(b";t=");
+                    push_number(out, report.wait());
+                }
             });
         });
     }
@@ -79,7 +84,7 @@ impl Decision<'_, '_> {
         }
         let nearest =
             |report: &&LimitReport<'_>| (report.state.remaining(), Reverse(report.wait()));
-        let Some(report) = self.told().min_by_key(nearest) else { return };
+        let Some(report) = self.refilling().min_by_key(nearest) else { return };
         for (name, value) in [
             ("x-ratelimit-limit", report.counted_by().quota.burst()),
             ("x-ratelimit-remaining", report.state.remaining()),
