@@ -72,6 +72,12 @@ fn what_the_process_refuses_waits_for_the_fleet() {
     // A service that only looks on admits what it has counted as too much: it is asked as ever.
     rig.advance(15_000);
     assert_eq!(verdict(&rig.asks("/narrow/1", 1, &ok(0, 25))), (200, "", "service".into()));
+    // Never longer than an empty bucket takes to fill, whatever the service says.
+    let mut rig = Rig::new(&json!({}));
+    for left in (0..4).rev() {
+        rig.asks("/narrow/1", 1, &ok(left, 120));
+    }
+    assert_eq!(told(&rig.local("/narrow/1"), "retry-after"), "60");
     // Where the service has some left, the process decides.
     let mut rig = Rig::new(&json!({}));
     for _ in 0..4 {

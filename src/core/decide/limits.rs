@@ -178,7 +178,8 @@ impl Till<'_, '_> {
         ended
     }
 
-    /// What this process refuses may be used up in the fleet, and for longer.
+    /// What this process refuses may be used up in the fleet, and for longer. As with what the service refuses,
+    /// nobody waits longer than an empty bucket takes to fill.
     #[cold]
     fn heed(&mut self, fleet: &Fleet, ask: &Ask<'_>, buckets: &mut impl BucketStore) {
         for report in self.limits.iter_mut().filter(|report| report.limit.fleet.is_some()) {
@@ -186,6 +187,7 @@ impl Till<'_, '_> {
             let key = BucketKey::new(report.limit, &ask.subject);
             let standing = buckets.standing(&key, fleet, ask.now);
             if let Some(wait) = standing.and_then(|standing| standing.empty_for(ask.now)) {
+                let wait = wait.min(report.limit.quota.longest(ask.now));
                 let (retry_in, full_in) = (retry_in.max(wait), full_in.max(wait));
                 report.state = State::Empty { remaining: 0, retry_in, full_in };
             }
