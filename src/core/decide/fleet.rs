@@ -76,8 +76,8 @@ impl<'p, S: BucketStore, V: SignatureVerifier, T: Trace> Walk<'_, 'p, '_, S, V, 
                 for report in limits.iter() {
                     let Some(part) = &report.limit.fleet else { continue };
                     let key = BucketKey::new(report.limit, &ask.subject);
-                    let hits = part.lease.max(route.cost);
-                    self.trace.note(Stage::Limits, || fleet.in_words(&key, names, hits, part));
+                    self.trace
+                        .note(Stage::Limits, || fleet.in_words(&key, names, route.cost, part));
                 }
                 return Ok(());
             }

@@ -143,7 +143,7 @@ impl Fleet {
         &self,
         key: &BucketKey<'_>,
         names: Names<'_>,
-        hits: u32,
+        cost: u32,
         part: &FleetPart,
     ) -> String {
         let (name, mut entries) = (key.limit(), String::new());
@@ -155,10 +155,14 @@ impl Fleet {
             OnError::Deny => "the request is refused".to_owned(),
             OnError::Allow => "the limit is passed over".to_owned(),
         };
-        let (domain, s) = (&self.domain, if hits == 1 { "" } else { "s" });
+        let (domain, s) = (&self.domain, if cost == 1 { "" } else { "s" });
+        let again = match part.lease {
+            lease if lease > cost => format!(" ({lease} for who comes again within a second)"),
+            _ => String::new(),
+        };
         format!(
-            "`{name}`: nobody was asked; Envoy asks domain `{domain}` for {hits} hit{s} of limit `{name}`{entries}, and \
-             without an answer {without}"
+            "`{name}`: nobody was asked; Envoy asks domain `{domain}` for {cost} hit{s}{again} of limit \
+             `{name}`{entries}, and without an answer {without}"
         )
     }
 

@@ -94,7 +94,17 @@ fn an_explanation_asks_nobody_and_says_so() {
         assert_eq!(decision.verdict().err(), None);
     }
     let notes = stages.iter().filter(|(_, text)| text.contains("nobody was asked"));
-    assert_eq!(notes.count(), 2, "{stages:?}");
+    let notes: Vec<_> = notes.map(|(_, text)| &**text).collect();
+    let asks = |name: &str, hits: &str| {
+        format!(
+            "`{name}`: nobody was asked; Envoy asks domain `portcullis` for {hits} of limit `{name}`, route `r`, and \
+                 without an answer the request is refused"
+        )
+    };
+    assert_eq!(
+        notes,
+        [asks("one", "1 hit (4 for who comes again within a second)"), asks("two", "1 hit")]
+    );
     assert_eq!(stages.iter().filter(|(stage, _)| *stage == Stage::Route).count(), 1);
     let decision = policy.decide_now(&request, NOW, &mut buckets, &mut tokens(&policy), &mut ());
     assert_eq!(decision.verdict().err(), Some(Denial::RateLimited));
