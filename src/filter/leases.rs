@@ -52,7 +52,7 @@ struct Entry<M> {
     held: M,
 }
 
-/// One table. It takes its memory when it holds the first of them.
+/// One table. It takes its memory, 256 KiB for leases, when it holds the first of them.
 #[derive(Default)]
 pub(crate) struct Memories<M>(Vec<[Entry<M>; WAYS]>);
 
